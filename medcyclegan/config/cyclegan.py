@@ -1,0 +1,71 @@
+"""Options of CycleGAN (Zhu et al. 2017, arXiv:1703.10593)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from medcyclegan.config.networks import (
+    DiscriminatorConfig,
+    GeneratorConfig,
+    PatchGANConfig,
+    ResnetConfig,
+)
+from medcyclegan.config.section import Number, Section, WholeNumber, number_of
+
+Weight = Annotated[Number, Field(ge=0)]
+
+
+class DomainWeights(Section):
+    """A weight in each image domain."""
+
+    a: Weight
+    """Weight in domain a."""
+    b: Weight
+    """Weight in domain b."""
+
+
+def _in_both_domains(value: Any) -> Any:
+    value = number_of(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return {"a": value, "b": value}
+    if not isinstance(value, dict | DomainWeights):
+        raise ValueError("must be a number or {a: NUMBER, b: NUMBER}")
+    return value
+
+
+class CycleGANConfig(Section):
+    """Two generators that undo each other, each against a discriminator of its target domain."""
+
+    kind: Literal["cyclegan"] = "cyclegan"
+    output: Literal["residual", "direct"] = "residual"
+    """What a generator predicts: a bounded change of HU, or the whole image, as published."""
+    lambda_cycle: Annotated[
+        DomainWeights,
+        BeforeValidator(_in_both_domains, json_schema_input_type=float | DomainWeights),
+    ] = DomainWeights(a=10.0, b=10.0)
+    """Weight of the cycle-consistency loss; a number, or one for each image domain."""
+    lambda_identity: Weight = 5.0
+    """Weight of the identity loss, absolute (not a share of lambda_cycle)."""
+    pool_size: Annotated[WholeNumber, Field(ge=0)] = 50
+    """Past translated slices kept for each discriminator; 0 shows it the newest alone."""
+    generator: GeneratorConfig = ResnetConfig()
+    """The network of both generators."""
+    discriminator: DiscriminatorConfig = PatchGANConfig()
+    """The network of both discriminators."""
+
+    def check_size(self, size: int) -> None:
+        """Check that the networks can be trained on slices of `size` x `size` pixels.
+
+        Raises:
+            ValueError: they cannot; the message names a size that they can.
+        """
+        multiple, smallest = self.generator.multiple, self.discriminator.smallest
+        smallest = max(smallest, 16, 2 * multiple)
+        if size < smallest or size % multiple:
+            fits = max(-(-smallest // multiple), round(size / multiple)) * multiple
+            raise ValueError(
+                f"{size} does not fit the networks, which need a multiple of {multiple} "
+                f"from {smallest}: try {fits}"
+            )

@@ -1,0 +1,120 @@
+"""The sections of the config that every method shares."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from medcyclegan.config.section import Number, Section, WholeNumber
+
+AtLeastOne = Annotated[WholeNumber, Field(ge=1)]
+
+
+def _paths(value: Any) -> Any:
+    texts = value if isinstance(value, list) else [value]
+    if not texts or not all(isinstance(text, str) and text for text in texts):
+        raise ValueError("must be a path or a list of paths (files, folders or globs)")
+    return _without_nul(value, texts)
+
+
+def _path(value: Any) -> Any:
+    if not isinstance(value, str) or not value:
+        raise ValueError("must be a path")
+    return _without_nul(value, [value])
+
+
+def _without_nul(value: Any, texts: list[str]) -> Any:
+    if any("\0" in text for text in texts):
+        raise ValueError("must be a path: it holds a NUL character")
+    return value
+
+
+OnePath = Annotated[str, BeforeValidator(_path)]
+Paths = Annotated[str | list[str], BeforeValidator(_paths)]
+
+
+class DomainConfig(Section):
+    """One population of images."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9_-]+$", max_length=64)]
+    """What people call it, for example `contrast`: small letters, digits, _ and -."""
+    volumes: Paths
+    """File, folder or glob, or a list of them; relative to the working directory."""
+
+
+class DomainsConfig(Section):
+    """The two populations between which networks translate."""
+
+    a: DomainConfig
+    """Domain a."""
+    b: DomainConfig
+    """Domain b, into which `augment` translates when not told otherwise."""
+
+    @model_validator(mode="after")
+    def _two_names(self) -> DomainsConfig:
+        if self.a.name == self.b.name:
+            raise ValueError(f"a and b are both named {self.a.name!r}; name them apart")
+        return self
+
+
+class WindowConfig(Section):
+    """The part of the HU scale that networks see."""
+
+    low_hu: Annotated[Number, Field(ge=-4096, le=65535)] = -200.0
+    """Lower end, HU; voxels below keep their value."""
+    high_hu: Annotated[Number, Field(ge=-4096, le=65535)] = 600.0
+    """Upper end, HU; opacified vessels reach 450 HU."""
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> WindowConfig:
+        if not self.low_hu < self.high_hu:
+            raise ValueError(f"low_hu {self.low_hu:g} must be below high_hu {self.high_hu:g}")
+        return self
+
+
+class SlicesConfig(Section):
+    """The slices that networks are trained on."""
+
+    size: AtLeastOne = 256
+    """Height and width of a training crop, pixels."""
+    spacing_mm: Annotated[Number, Field(gt=0, le=100)] | None = 1.5
+    """In-plane distance of pixels, mm; null keeps each volume's own."""
+    neighbors: AtLeastOne = 1
+    """Slices in a stack, an odd number; 1 is the slice alone."""
+
+    @field_validator("neighbors")
+    @classmethod
+    def _odd(cls, value: int) -> int:
+        if value % 2 == 0:
+            raise ValueError(f"must be odd (the slice and as many on either side), got {value}")
+        return value
+
+
+class TrainingConfig(Section):
+    """How long and how networks are trained."""
+
+    steps: AtLeastOne = 100_000
+    """Updates of generators and discriminators."""
+    batch_size: AtLeastOne = 4
+    """Slices, or stacks, of each domain in a step."""
+    learning_rate: Annotated[Number, Field(gt=0, le=1)] = 2.0e-4
+    """Of Adam(0.5, 0.999), in the constant part."""
+    constant_fraction: Annotated[Number, Field(ge=0, le=1)] = 0.5
+    """Share of the steps at the constant rate; then it falls linearly to 0."""
+    ema: Annotated[Number, Field(ge=0, lt=1)] = 0.0
+    """Decay per step of the running average of generator weights that is saved; 0 is off."""
+    validation_fraction: Annotated[Number, Field(ge=0, lt=0.5)] = 0.1
+    """Share of each domain's patients held out from training for pictures; 0 trains on all."""
+    seed: Annotated[WholeNumber, Field(ge=0, lt=2**32)] = 0
+    """Equal seeds, equal runs on one machine."""
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:[0-9]+)?)$")] = "auto"
+    """`auto`, `cpu`, `cuda`, `cuda:1`, `mps`; auto takes a GPU where there is one."""
+    threads: Annotated[WholeNumber, Field(ge=0, le=1024)] = 0
+    """CPU threads; 0 takes as many as there are cores."""
+    log_every: AtLeastOne = 50
+    """Steps between lines of metrics.jsonl."""
+    sample_every: AtLeastOne = 1000
+    """Steps between pictures and validations."""
+    checkpoint_minutes: Annotated[Number, Field(gt=0, le=5)] = 5.0
+    """Minutes between checkpoints."""

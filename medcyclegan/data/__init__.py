@@ -1,0 +1,1 @@
+"""CT volumes of two domains as unpaired batches of slices."""

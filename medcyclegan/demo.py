@@ -1,0 +1,254 @@
+"""Demo: the whole story on the built-in phantom, and whether it reaches the figures it must."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import operator
+import os
+import platform
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from medcyclegan import files, metrics
+from medcyclegan.augment import augment
+from medcyclegan.config import Config, load_config, parse_config, shipped_configs
+from medcyclegan.errors import InputError
+from medcyclegan.io import read_volume, write_labels, write_volume
+from medcyclegan.phantom import NULL_TISSUES, ORGANS, Cohort, label_values, make_cohort
+from medcyclegan.report.demo_page import make_page
+from medcyclegan.report.demo_pictures import ShownCase
+from medcyclegan.report.demo_tables import tables_text
+from medcyclegan.train import train
+from medcyclegan.volume import Volume
+
+CONFIG = "demo.yaml"
+COHORT_SEED = 0
+TRAINING_PATIENTS = 24  # in each domain
+TEST_PATIENTS = 8
+SHOWN_PATIENTS = 3
+WORKERS = 2  # processes that make the cohort
+
+LEAST_GAP_WORST = 0.50
+LEAST_GAP_MEDIAN = 0.75
+MOST_SHIFT_HU = 8.0
+HISTOGRAM_MATCHING, BEST_CURVE = "histogram matching", "best curve"
+
+MARK = "medcyclegan-demo.json"  # tells a demo's folder from any other
+PARTS = ("phantom", "run", "augmented", "report.html", "metrics.json")
+PACKAGES = ("medcyclegan", "torch", "monai", "numpy")
+RELATIONS = {">=": operator.ge, ">": operator.gt, "<=": operator.le}
+
+Say = Callable[[str], None]
+
+
+class Criterion(NamedTuple):
+    """One figure of merit and what it must reach.
+
+    Args:
+        name: what is measured.
+        value: what it is; None where it cannot be said.
+        relation: one of `RELATIONS`, between value and limit.
+        limit: what it is held against.
+    """
+
+    name: str
+    value: float | None
+    relation: str
+    limit: float | None
+
+    @property
+    def met(self) -> bool:
+        """Whether the value is known and good enough."""
+        if self.value is None or self.limit is None:
+            return False
+        return bool(RELATIONS[self.relation](self.value, self.limit))
+
+
+def demo(out: Path, *, say: Say = print) -> bool:
+    """Train, augment and measure on a phantom cohort made here; return whether it is accepted.
+
+    Writes to `out` the cohort (`phantom`), the run (`run`), the translated test patients with
+    their labels (`augmented`), `metrics.json` and `report.html`. What an earlier demo wrote there
+    is replaced.
+
+    Args:
+        out: folder to write to: new, empty, or an earlier demo's.
+        say: takes lines for people.
+
+    Raises:
+        InputError: `out` is a file, or holds other things.
+        MedCycleGANError: training failed, or the disk is full.
+        Interrupted: a signal asked to stop.
+    """
+    _check_out(out)
+    config = _config(out)
+    _begin(out)
+    seconds: dict[str, float] = {}
+    with _stage("phantom", seconds, say):
+        cohort = make_cohort(
+            COHORT_SEED,
+            train_contrast=TRAINING_PATIENTS,
+            train_noncontrast=TRAINING_PATIENTS,
+            test=TEST_PATIENTS,
+            workers=min(WORKERS, os.cpu_count() or 1),
+        )
+        _write_cohort(cohort, out / "phantom")
+    with _stage("train", seconds, say):
+        run = train(config, say=say)
+    with _stage("augment", seconds, say):
+        domain = config.domains.b.name
+        augment(
+            out / "phantom" / "test",
+            out / "augmented",
+            checkpoint=run,
+            to=domain,
+            labels=out / "phantom" / "labels",
+            say=say,
+        )
+        names = _names("test", len(cohort.test))
+        translated = [read_volume(out / "augmented" / f"{name}_{domain}.nii.gz") for name in names]
+    with _stage("measure", seconds, say):
+        table = _measure(cohort, translated)
+    criteria = judge(table)
+    accepted = all(criterion.met for criterion in criteria)
+    result = {
+        "accepted": accepted,
+        "criteria": [{**criterion._asdict(), "met": criterion.met} for criterion in criteria],
+        **table,
+        **_circumstances(cohort, config),
+        "seconds": seconds,
+    }
+    with _stage("report", seconds, say):
+        page = make_page(result, _shown(cohort, translated), config.to_yaml())
+        files.write_bytes(out / "report.html", page.encode())
+    files.write_json(out / "metrics.json", result)
+    say(tables_text(result, color=sys.stdout.isatty()))
+    say(f"the same with pictures: {out / 'report.html'}")
+    return accepted
+
+
+def judge(table: Mapping[str, Any]) -> list[Criterion]:
+    """Return the criteria of acceptance with what was reached.
+
+    Args:
+        table: as `metrics.compare` returns it, histogram matching among its baselines.
+    """
+    summary = table["summary"]
+    shifts = [row["shift_hu"] for row in table["null_tissues"].values()]
+    known = shifts and None not in shifts
+    return [
+        Criterion("gap closed in the worst organ", summary["worst"], ">=", LEAST_GAP_WORST),
+        Criterion("gap closed in the median organ", summary["median"], ">=", LEAST_GAP_MEDIAN),
+        Criterion(
+            "gap closed, mean over organs, against histogram matching",
+            summary["mean"],
+            ">",
+            summary["baselines"][HISTOGRAM_MATCHING]["mean"],
+        ),
+        Criterion(
+            "shift of tissue that must not move, mean, HU",
+            round(sum(shifts) / len(shifts), 4) if known else None,
+            "<=",
+            MOST_SHIFT_HU,
+        ),
+    ]
+
+
+def _check_out(out: Path) -> None:
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out}: is a file; give a folder to write to")
+    if not out.is_dir() or (out / MARK).is_file():
+        return
+    if any(not path.name.startswith(files.TEMPORARY_PREFIX) for path in out.iterdir()):
+        raise InputError(f"{out}: is not empty and no earlier demo's; give another folder")
+
+
+def _begin(out: Path) -> None:
+    """Make `out` a demo's folder, rid of what an earlier demo wrote and of nothing else."""
+    files.write_json(out / MARK, {"made_by": "medcyclegan demo", "parts": list(PARTS)})
+    for leftover in [*out.glob(files.TEMPORARY_PREFIX + "*"), *(out / part for part in PARTS)]:
+        if leftover.is_dir() and not leftover.is_symlink():
+            shutil.rmtree(leftover)
+        else:
+            leftover.unlink(missing_ok=True)
+
+
+def _config(out: Path) -> Config:
+    """Return the demo's recipe for the cohort below `out`."""
+    data = load_config(shipped_configs()[CONFIG]).model_dump(mode="json")
+    for domain in data["domains"].values():
+        domain["volumes"] = str(out / "phantom" / domain["name"])
+    data["output"] = str(out / "run")
+    return parse_config(data)
+
+
+@contextmanager
+def _stage(name: str, seconds: dict[str, float], say: Say) -> Iterator[None]:
+    say(f"{name} ...")
+    start = time.perf_counter()
+    yield
+    seconds[name] = round(time.perf_counter() - start, 2)
+    say(f"{name}: {seconds[name]:.1f} s")
+
+
+def _names(role: str, count: int) -> list[str]:
+    return [f"{role}-{number:02d}" for number in range(count)]
+
+
+def _write_cohort(cohort: Cohort, folder: Path) -> None:
+    """Write what training and augmenting read, and the truth, which neither does."""
+    for role, cases in cohort.__dict__.items():
+        for name, case in zip(_names(role, len(cases)), cases, strict=True):
+            write_volume(case.image, folder / role / f"{name}.nii.gz")
+    for name, case in zip(_names("test", len(cohort.test)), cohort.test, strict=True):
+        write_labels(case.labels, folder / "labels" / f"{name}.nii.gz", like=case.image)
+        write_volume(case.clean_twin, folder / "twins" / f"{name}.nii.gz")
+
+
+def _measure(cohort: Cohort, translated: Sequence[Volume]) -> dict[str, Any]:
+    """Return the table of all test patients with both baselines, and of each patient alone."""
+    organs = {name: label_values(name) for name in ORGANS}
+    null_tissues = {name: label_values(name) for name in NULL_TISSUES}
+    matching = metrics.fit_histogram_matching(
+        (case.image for case in cohort.contrast), (case.image for case in cohort.noncontrast)
+    )
+    best = metrics.fit_best_curve(cohort.test)
+    images = [case.image for case in cohort.test]
+    table = metrics.compare(
+        cohort.test,
+        translated,
+        {
+            HISTOGRAM_MATCHING: [matching(image) for image in images],
+            BEST_CURVE: [best(image) for image in images],
+        },
+        organs=organs,
+        null_tissues=null_tissues,
+    )
+    table["cases"] = {
+        name: {
+            "phase": case.phase,
+            "dose": round(case.dose, 4),
+            "scanner": case.scanner,
+            "organs": {
+                organ: {which: row[which] for which in ("input_hu", "output_hu", "twin_hu")}
+                for organ, row in alone["organs"].items()
+            },
+        }
+        for name, case, alone in (
+            (
+                name,
+                case,
+                metrics.compare([case], [output], {}, organs=organs, null_tissues={}),
+            )
+            for name, case, output in zip(
+                _names("test", len(cohort.test)), cohort.test, translated, strict=True
+            )
+        )
+    }
+    return table

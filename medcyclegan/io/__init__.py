@@ -1,0 +1,141 @@
+"""Files to volumes and back: the only place that knows NIfTI, DICOM, MetaImage and NRRD.
+
+A volume that leaves here is CT in HU on a right-angled grid, or it was refused in one line that
+names the file, what is wrong and what to do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from medcyclegan.errors import InputError, VolumeError
+from medcyclegan.hounsfield import check_hu, odd_hu
+from medcyclegan.io.find import Found, Source, find_volumes
+from medcyclegan.io.formats import READERS, format_of
+from medcyclegan.io.stored import Stored, as_hu, reading
+from medcyclegan.volume import Labels, Provenance, Volume, check_grid
+
+__all__ = [
+    "READERS",
+    "WRITERS",
+    "Found",
+    "Source",
+    "find_volumes",
+    "read_labels",
+    "read_source",
+    "read_volume",
+    "write_labels",
+    "write_volume",
+]
+
+WRITERS = {".nii.gz": "medcyclegan.io.nifti", ".nii": "medcyclegan.io.nifti"}
+
+
+def read_source(source: Source) -> Volume:
+    """Return the volume that a search has found, in HU on its own grid.
+
+    Raises:
+        VolumeError: it is damaged or truncated, or no volume.
+        GeometryError: its slices or axes make no right-angled, even grid.
+        IntensityError: its voxels are not HU.
+    """
+    with reading(source.path):
+        stored = _read(source.format, source.files)
+        array = as_hu(stored.array)
+        check_hu(array)
+        own_path = PurePosixPath(source.path.as_posix()).with_name(source.stem)
+        return Volume(
+            array,
+            stored.affine,
+            Provenance(
+                path=source.path,
+                format=source.format,
+                patient=_key(stored.patient or str(own_path)),
+                tags=stored.tags,
+                qform_code=stored.qform_code,
+                sform_code=stored.sform_code,
+                warnings=(*stored.warnings, *odd_hu(array)),
+            ),
+        )
+
+
+def read_volume(path: Path) -> Volume:
+    """Return the CT volume in one file, or in a folder that holds exactly one.
+
+    Raises:
+        InputError: nothing there, or several volumes.
+        VolumeError: as `read_source`.
+    """
+    found = find_volumes(path)
+    if found.refused:
+        where, reason = found.refused[0]
+        raise VolumeError(f"{where}: {reason}")
+    if len(found.sources) > 1:
+        raise InputError(f"{path}: holds {len(found.sources)} volumes; name one of them")
+    return read_source(found.sources[0])
+
+
+def read_labels(path: Path) -> Labels:
+    """Return the label map in a NIfTI, MetaImage or NRRD file, values and type as stored.
+
+    Raises:
+        InputError: there is no such file.
+        VolumeError: damaged, of another format, or values that are not whole.
+        GeometryError: its axes make no right-angled grid.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such label file; check the path")
+    with reading(path):
+        format_ = format_of(path.name)
+        if not format_:
+            raise VolumeError("is no label file; give NIfTI, MHA or NRRD")
+        stored = _read(format_, (path,))
+        array = stored.array
+        if array.dtype.kind == "f" and not (array == np.rint(array)).all():
+            raise VolumeError("holds values that are not whole: no label map; round them")
+        check_grid(array.shape, stored.affine)
+        return Labels(array, stored.affine)
+
+
+def write_volume(volume: Volume, path: Path) -> None:
+    """Write a volume in the format of the name's suffix, one of `WRITERS`, atomically.
+
+    Integers are written as int16 (int32 if needed), floats as float32.
+
+    Raises:
+        InputError: another suffix.
+        IntensityError: a voxel is not a finite number.
+        MedCycleGANError: the disk is full or not ours.
+    """
+    import_module(_writer(path)).write_volume(volume, path)
+
+
+def write_labels(labels: Labels, path: Path, *, like: Volume) -> None:
+    """Write a label map beside the image `like`, values and type as stored, atomically.
+
+    Raises:
+        InputError: a suffix that is none of `WRITERS`.
+        MedCycleGANError: the disk is full or not ours.
+    """
+    import_module(_writer(path)).write_labels(labels, path, like=like)
+
+
+def _read(format_: str, files: tuple[Path, ...]) -> Stored:
+    read: Callable[[tuple[Path, ...]], Stored] = import_module(READERS[format_].module).read
+    return read(files)
+
+
+def _writer(path: Path) -> str:
+    for suffix, module in WRITERS.items():
+        if path.name.lower().endswith(suffix):
+            return module
+    raise InputError(f"{path}: cannot write this format; choose {' or '.join(WRITERS)}")
+
+
+def _key(identity: str) -> str:
+    return hashlib.sha256(identity.encode()).hexdigest()[:16]

@@ -1,0 +1,52 @@
+"""Which reader takes which file, by suffix."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Reader(NamedTuple):
+    """A module whose `read(files)` returns what is stored, imported on use.
+
+    Args:
+        module: where `read` is.
+        suffixes: lower case, of the files it takes; none for DICOM, known by its content.
+    """
+
+    module: str
+    suffixes: tuple[str, ...]
+
+
+READERS: dict[str, Reader] = {
+    "nifti": Reader("medcyclegan.io.nifti", (".nii.gz", ".nii", ".hdr")),
+    "mha": Reader("medcyclegan.io.metaimage", (".mha", ".mhd")),
+    "nrrd": Reader("medcyclegan.io.nrrd", (".nrrd", ".nhdr")),
+    "dicom": Reader("medcyclegan.io.dicom", ()),
+}
+OTHER_SUFFIXES = (".dcm", ".zip")  # part of a file's name, not of its stem
+
+
+def format_of(name: str) -> str:
+    """Return which of `READERS` takes a file of this name; empty if only its content can tell.
+
+    >>> format_of("CT.NII.GZ"), format_of("IM0001.dcm")
+    ('nifti', '')
+    """
+    lower = name.lower()
+    for format_, reader in READERS.items():
+        if lower.endswith(reader.suffixes) and reader.suffixes:
+            return format_
+    return ""
+
+
+def split_suffix(name: str) -> tuple[str, str]:
+    """Return a file name as stem and suffix, the suffix empty where it is none of ours.
+
+    >>> split_suffix("Case.1.NII.gz"), split_suffix("CT.1.2.3")
+    (('Case.1', '.NII.gz'), ('CT.1.2.3', ''))
+    """
+    known = [suffix for reader in READERS.values() for suffix in reader.suffixes]
+    for suffix in sorted([*known, *OTHER_SUFFIXES], key=len, reverse=True):
+        if name.lower().endswith(suffix) and len(name) > len(suffix):
+            return name[: -len(suffix)], name[-len(suffix) :]
+    return name, ""

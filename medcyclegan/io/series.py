@@ -1,0 +1,215 @@
+"""Slices in space: whether they make an even stack, in which order, and on which grid.
+
+Positions and directions are LPS+ in mm as in DICOM PS3.3, C.7.6.2.1.1; affines are RAS+.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from medcyclegan.errors import GeometryError
+from medcyclegan.volume import Affine
+
+Vector = npt.NDArray[np.float64]
+
+SAME_PLACE_MM = 0.05
+TILT_DEGREES = 0.5
+EVEN_MM = 0.1  # some scanners round positions to 0.1 mm
+EVEN_SHARE = 0.02  # of the distance between slices
+SAME_DIRECTION = 0.005  # between direction cosines of one stack
+
+
+@dataclass(frozen=True)
+class Slice:
+    """One image in space.
+
+    Args:
+        path: its file.
+        shape: rows, columns.
+        row: unit vector along a row (with growing column index), LPS.
+        column: unit vector along a column (with growing row index), LPS.
+        position: centre of the first pixel, LPS, mm.
+        spacing_mm: between rows, between columns.
+        distance_mm: to the next slice as the file says, mm; 0 where it does not.
+    """
+
+    path: Path
+    shape: tuple[int, int]
+    row: Vector
+    column: Vector
+    position: Vector
+    spacing_mm: tuple[float, float]
+    distance_mm: float
+
+    @property
+    def normal(self) -> Vector:
+        """Unit vector across the slice, LPS."""
+        return np.cross(self.row, self.column)
+
+
+def make_slice(
+    path: Path,
+    shape: tuple[int, int],
+    *,
+    orientation: Sequence[float],
+    position: Sequence[float],
+    spacing: Sequence[float],
+    distance_mm: float,
+) -> Slice:
+    """Return a slice from the numbers of its header.
+
+    Args:
+        path: its file.
+        shape: rows, columns.
+        orientation: ImageOrientationPatient, six cosines.
+        position: ImagePositionPatient, mm.
+        spacing: PixelSpacing, mm: between rows, between columns.
+        distance_mm: SpacingBetweenSlices or SliceThickness; 0 where missing.
+
+    Raises:
+        GeometryError: numbers are missing, not finite or impossible.
+    """
+    for name, values, count in (
+        ("ImageOrientationPatient", orientation, 6),
+        ("ImagePositionPatient", position, 3),
+        ("PixelSpacing", spacing, 2),
+    ):
+        if len(values) != count or not np.isfinite(values).all():
+            raise GeometryError(f"has no valid {name}: nobody knows where it lies; leave it out")
+    if min(spacing) <= 0:
+        raise GeometryError(f"has pixel spacing {spacing[0]:g} x {spacing[1]:g} mm; correct it")
+    row, column = np.array(orientation[:3], float), np.array(orientation[3:], float)
+    lengths = np.linalg.norm(row), np.linalg.norm(column)
+    if max(abs(length - 1) for length in lengths) > 0.01 or abs(row @ column) > 0.01:
+        raise GeometryError(
+            f"has direction cosines that are not at right angles or not of length 1 "
+            f"({', '.join(f'{value:g}' for value in orientation)}); correct them"
+        )
+    return Slice(
+        path,
+        shape,
+        row / lengths[0],
+        column / lengths[1],
+        np.array(position, float),
+        (float(spacing[0]), float(spacing[1])),
+        distance_mm,
+    )
+
+
+def same_direction(one: Slice, other: Slice) -> bool:
+    """Return whether two slices are parallel, rows and columns running the same way."""
+    difference = np.abs(np.r_[one.row - other.row, one.column - other.column]).max()
+    return bool(difference <= SAME_DIRECTION)
+
+
+def in_order(slices: Sequence[Slice]) -> list[Slice]:
+    """Return slices along their normal, first the one farthest against it; ties by name."""
+    normal = slices[0].normal
+    return sorted(slices, key=lambda piece: (float(piece.position @ normal), piece.path.name))
+
+
+def same_places(slices: Sequence[Slice]) -> list[tuple[Slice, Slice]]:
+    """Return neighbours in an ordered stack that lie less than 0.05 mm apart."""
+    normal = slices[0].normal
+    return [
+        (before, after)
+        for before, after in itertools.pairwise(slices)
+        if float((after.position - before.position) @ normal) < SAME_PLACE_MM
+    ]
+
+
+def check_stack(slices: Sequence[Slice]) -> None:
+    """Check that ordered slices make an even, straight stack.
+
+    Each slice may lie 0.1 mm or a fiftieth of the slice distance off the even grid, whichever is
+    more; the stack may lean by 0.5 degrees.
+
+    Raises:
+        GeometryError: other pixel spacings, two slices at one place, gantry tilt, missing slices,
+            uneven gaps, or slices shifted sideways; the message names files and numbers.
+    """
+    _check_spacings(slices)
+    if len(slices) == 1:
+        return
+    twins = same_places(slices)
+    if twins:
+        one, other = twins[0]
+        more = f" (and {len(twins) - 1} more such pairs)" if len(twins) > 1 else ""
+        raise GeometryError(
+            f"has two slices at the same place, {one.path.name} and {other.path.name}{more}: "
+            "several phases or copies in one series; give each phase its own folder"
+        )
+    positions = np.array([piece.position for piece in slices])
+    _check_tilt(np.diff(positions, axis=0), slices[0].normal)
+    step = (positions[-1] - positions[0]) / (len(slices) - 1)
+    even = positions[0] + np.arange(len(slices))[:, None] * step
+    off = np.linalg.norm(positions - even, axis=1)
+    if off.max() > max(EVEN_MM, EVEN_SHARE * float(np.linalg.norm(step))):
+        _refuse_uneven(slices, positions, off)
+
+
+def _check_spacings(slices: Sequence[Slice]) -> None:
+    first = slices[0]
+    for piece in slices:
+        if not np.allclose(piece.spacing_mm, first.spacing_mm, rtol=1e-3, atol=0):
+            raise GeometryError(
+                f"mixes pixel spacings: {first.spacing_mm[0]:g} mm in {first.path.name}, "
+                f"{piece.spacing_mm[0]:g} mm in {piece.path.name}; separate them"
+            )
+
+
+def _check_tilt(steps: npt.NDArray[np.float64], normal: Vector) -> None:
+    along = steps @ normal
+    sideways = np.linalg.norm(steps - along[:, None] * normal, axis=1)
+    tilt = float(np.median(np.degrees(np.arctan2(sideways, along))))
+    if tilt > TILT_DEGREES:
+        raise GeometryError(
+            f"has a gantry tilt of {tilt:.1f} degrees: its slices are shifted against each other; "
+            "resample it to a right-angled grid first"
+        )
+
+
+def _refuse_uneven(
+    slices: Sequence[Slice], positions: npt.NDArray[np.float64], off: npt.NDArray[np.float64]
+) -> None:
+    gaps = np.diff(positions @ slices[0].normal)
+    usual = float(np.median(gaps))
+    worst = int(np.argmax(np.abs(gaps - usual)))
+    if abs(gaps[worst] - usual) > SAME_PLACE_MM:
+        missing = round(float(gaps[worst]) / usual) - 1
+        cause = f"{missing} missing" if missing > 0 else "uneven gaps"
+        raise GeometryError(
+            f"has uneven slices: {gaps[worst]:.3g} mm between {slices[worst].path.name} (slice "
+            f"{worst + 1}) and {slices[worst + 1].path.name}, elsewhere {usual:.3g} mm: {cause}; "
+            "complete the series or resample it"
+        )
+    worst = int(np.argmax(off))
+    raise GeometryError(
+        f"has slices that drift: {slices[worst].path.name} (slice {worst + 1}) lies "
+        f"{off[worst]:.3g} mm off the straight, even stack; resample it"
+    )
+
+
+def stack_affine(slices: Sequence[Slice]) -> Affine:
+    """Return the affine of ordered, even slices: columns are I, rows J, slices K.
+
+    Returns:
+        4x4, voxel index -> RAS+ mm. A slice alone is as thick as its file says, 1 mm if it does
+        not.
+    """
+    first, last = slices[0], slices[-1]
+    affine = np.eye(4)
+    affine[:3, 0] = first.row * first.spacing_mm[1]
+    affine[:3, 1] = first.column * first.spacing_mm[0]
+    if len(slices) > 1:
+        affine[:3, 2] = (last.position - first.position) / (len(slices) - 1)
+    else:
+        affine[:3, 2] = first.normal * (first.distance_mm or 1.0)
+    affine[:3, 3] = first.position
+    return np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine

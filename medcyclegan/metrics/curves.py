@@ -1,0 +1,92 @@
+"""Baselines that see nothing but a voxel's own HU: one curve for every voxel of every patient."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from medcyclegan.body import body_mask
+from medcyclegan.metrics.trial import TwinnedCase
+from medcyclegan.slices import slice_frame, to_slices
+from medcyclegan.volume import Volume
+
+LOWEST_HU, HIGHEST_HU = -1024, 3071
+BIN_HU = 2
+LEAST_VOXELS = 20  # fewer than that in a bin tell nothing about its mean
+
+Values = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A map from HU to HU.
+
+    Args:
+        hu: where it is given, growing, (N,).
+        values: what it gives there, (N,); linear between, beyond both ends shifted like the end.
+    """
+
+    hu: Values
+    values: Values
+
+    def __call__(self, volume: Volume) -> Volume:
+        """Return `volume` with every voxel sent through the curve, float32 HU."""
+        array = volume.array.astype(np.float64)
+        change = np.interp(array, self.hu, self.values - self.hu)
+        return Volume((array + change).astype(np.float32), volume.affine, volume.provenance)
+
+
+def fit_histogram_matching(sources: Iterable[Volume], targets: Iterable[Volume]) -> Curve:
+    """Return the growing curve that gives the sources' pooled voxels the targets' distribution.
+
+    With F the distribution function of HU inside the body, over all volumes of a domain::
+
+        curve(h) = F_target^-1(F_source(h))
+
+    Args:
+        sources: training volumes of the domain to leave.
+        targets: training volumes of the domain to enter; other patients.
+    """
+    source, target = _distribution(sources), _distribution(targets)
+    hu = np.arange(LOWEST_HU, HIGHEST_HU + 1, dtype=np.float64)
+    seen = np.flatnonzero(np.diff(source, prepend=0.0))
+    rising = np.flatnonzero(np.diff(target, prepend=0.0))
+    middle = source[seen] - 0.5 * np.diff(source[seen], prepend=0.0)
+    target_middle = target[rising] - 0.5 * np.diff(target[rising], prepend=0.0)
+    return Curve(hu[seen], np.interp(middle, target_middle, hu[rising]))
+
+
+def _distribution(volumes: Iterable[Volume]) -> Values:
+    """Return the share of body voxels at or below each whole HU."""
+    counts = np.zeros(HIGHEST_HU - LOWEST_HU + 1)
+    for volume in volumes:
+        slices = to_slices(volume.array, slice_frame(volume.array.shape, volume.affine))
+        inside = np.rint(slices[body_mask(slices)]).astype(np.int64).clip(LOWEST_HU, HIGHEST_HU)
+        counts += np.bincount(inside - LOWEST_HU, minlength=len(counts))
+    return np.cumsum(counts) / counts.sum()
+
+
+def fit_best_curve(cases: Sequence[TwinnedCase]) -> Curve:
+    """Return the curve nearest to the truth in the least-squares sense, fitted on the truth.
+
+    With x a voxel of a source and t the same voxel of its noiseless twin, over all cases::
+
+        curve(h) = E[t | x = h]
+
+    in bins of 2 HU, those with fewer than 20 voxels filled in from their neighbours. It is the
+    ceiling of methods that look at a voxel's HU alone: none that does can come nearer.
+    """
+    bins = (HIGHEST_HU - LOWEST_HU) // BIN_HU + 1
+    counts, sums, places = np.zeros(bins), np.zeros(bins), np.zeros(bins)
+    for case in cases:
+        source = case.image.array.ravel().astype(np.float64).clip(LOWEST_HU, HIGHEST_HU)
+        number = ((source - LOWEST_HU) // BIN_HU).astype(np.int64)
+        counts += np.bincount(number, minlength=bins)
+        places += np.bincount(number, weights=source, minlength=bins)
+        truth = case.clean_twin.array.ravel().astype(np.float64)
+        sums += np.bincount(number, weights=truth, minlength=bins)
+    full = counts >= min(LEAST_VOXELS, counts.max())
+    return Curve(places[full] / counts[full], sums[full] / counts[full])

@@ -1,0 +1,92 @@
+"""CycleGAN: Zhu et al. 2017, arXiv:1703.10593."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from medcyclegan.config.cyclegan import CycleGANConfig
+from medcyclegan.domains import DIRECTIONS, DOMAINS, Direction, Domain, Pair
+from medcyclegan.losses import Losses, adversarial_loss, cycle_consistency_loss, identity_loss
+from medcyclegan.models.image_pool import ImagePool
+from medcyclegan.networks import DISCRIMINATORS, GENERATORS, OUTPUTS
+
+
+class CycleGAN(nn.Module):
+    """Two generators that undo each other, each against a discriminator of its target domain.
+
+    Stacks of neighbouring slices are translated and judged as a whole, as channels; `translate`
+    gives the middle one.
+
+    Args:
+        config: the method's options.
+        neighbors: slices in a stack.
+    """
+
+    def __init__(self, config: CycleGANConfig, neighbors: int = 1) -> None:
+        super().__init__()
+        self.config = config
+        generator = config.generator.model_dump(exclude={"kind"})
+        network = GENERATORS[config.generator.kind]
+        output = OUTPUTS[config.output]
+        networks = {direction: network(neighbors, **generator) for direction in DIRECTIONS}
+        self.generators = nn.ModuleDict({d: output(networks[d]) for d in DIRECTIONS})
+        self.multiple = networks["a_to_b"].multiple
+        judge = DISCRIMINATORS[config.discriminator.kind]
+        discriminator = config.discriminator.model_dump(exclude={"kind"})
+        self.discriminators = nn.ModuleDict(
+            {domain: judge(neighbors, **discriminator) for domain in DOMAINS}
+        )
+        self.pools = nn.ModuleDict({domain: ImagePool(config.pool_size) for domain in DOMAINS})
+
+    def generator_losses(self, real: Pair[Tensor]) -> tuple[Losses, Pair[Tensor]]:
+        """Return the weighted generator losses on real stacks (B, C, H, W), and the fakes.
+
+        Each generator translates its source and keeps its target in one call.
+        """
+        a_to_b, b_to_a = self.generators["a_to_b"], self.generators["b_to_a"]
+        fake_b, identity_b = a_to_b(torch.cat(real)).chunk(2)
+        identity_a, fake_a = b_to_a(torch.cat(real)).chunk(2)
+        fake, identity = Pair(fake_a, fake_b), Pair(identity_a, identity_b)
+        cycled = Pair(b_to_a(fake.b), a_to_b(fake.a))
+        losses: Losses = {}
+        for i, domain in enumerate(DOMAINS):
+            scores = self.discriminators[domain](fake[i])
+            lambda_cycle = getattr(self.config.lambda_cycle, domain)
+            losses |= {
+                f"adversarial_{domain}": adversarial_loss(scores, real=True),
+                f"cycle_{domain}": lambda_cycle * cycle_consistency_loss(cycled[i], real[i]),
+                f"identity_{domain}": self.config.lambda_identity
+                * identity_loss(identity[i], real[i]),
+            }
+        return losses, fake
+
+    def discriminator_losses(self, real: Pair[Tensor], fake: Pair[Tensor]) -> Losses:
+        """Return the discriminators' losses, halved (section 7.1), on real and pooled fakes."""
+        return {
+            f"discriminator_{domain}": self._discriminator_loss(
+                domain, getattr(real, domain), getattr(fake, domain)
+            )
+            for domain in DOMAINS
+        }
+
+    def _discriminator_loss(self, domain: Domain, real: Tensor, fake: Tensor) -> Tensor:
+        pool = self.pools[domain]
+        assert isinstance(pool, ImagePool)
+        pooled = pool.exchange(fake.detach())
+        of_real, of_fake = self.discriminators[domain](torch.cat([real, pooled])).chunk(2)
+        return 0.5 * (adversarial_loss(of_real, real=True) + adversarial_loss(of_fake, real=False))
+
+    def translate(
+        self, slices: Tensor, direction: Direction, *, style: Tensor | None = None
+    ) -> Tensor:
+        """Return the middle slices (B, 1, H, W), translated, of stacks (B, C, H, W) in [-1, 1].
+
+        Raises:
+            ValueError: a style was given: this method has none.
+        """
+        if style is not None:
+            raise ValueError("CycleGAN has one translation of an image: no style")
+        middle = slices.shape[1] // 2
+        translated: Tensor = self.generators[direction](slices)
+        return translated[:, middle : middle + 1]

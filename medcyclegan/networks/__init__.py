@@ -1,0 +1,32 @@
+"""Generators and discriminators: nn.Modules with plain keyword arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import nn
+
+from medcyclegan.networks.output import DirectOutput, ResidualOutput
+from medcyclegan.networks.patchgan import PatchDiscriminator
+from medcyclegan.networks.resnet import ResnetGenerator
+from medcyclegan.networks.unet import UnetGenerator
+
+Generator = ResnetGenerator | UnetGenerator
+
+GENERATORS: dict[str, Callable[..., Generator]] = {"resnet": ResnetGenerator, "unet": UnetGenerator}
+DISCRIMINATORS: dict[str, Callable[..., nn.Module]] = {"patchgan": PatchDiscriminator}
+OUTPUTS: dict[str, Callable[[nn.Module], nn.Module]] = {
+    "residual": ResidualOutput,
+    "direct": DirectOutput,
+}
+
+__all__ = [
+    "DISCRIMINATORS",
+    "GENERATORS",
+    "OUTPUTS",
+    "DirectOutput",
+    "PatchDiscriminator",
+    "ResidualOutput",
+    "ResnetGenerator",
+    "UnetGenerator",
+]

@@ -1,0 +1,44 @@
+"""How a generator's map becomes an image: as a bounded change of its input, or directly."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+CHANGE_BOUND = 2.0  # on the [-1, 1] scale: the whole width of the window
+HEAD_STD = 1e-5  # a residual generator begins within 1e-2 of the identity, whatever its width
+
+
+class ResidualOutput(nn.Module):
+    """Input plus a bounded change: stack + 2 tanh(network(stack)), clamped to [-1, 1].
+
+    The bound is the window's width, since an opacified vessel may have to lose most of it. The
+    clamp lets gradients through as if it were not there (straight-through, Bengio et al. 2013), so
+    that a voxel pushed past the window's edge can still be pulled back.
+
+    Args:
+        network: maps (B, C, H, W) to an unbounded map of that shape; its last layer is `head`.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        for parameter in network.get_submodule("head").parameters():
+            nn.init.normal_(parameter, 0.0, HEAD_STD)
+
+    def forward(self, slices: Tensor) -> Tensor:
+        """Return stacks of the other domain, (B, C, H, W) in [-1, 1], of such stacks."""
+        image = slices + CHANGE_BOUND * torch.tanh(self.network(slices))
+        return image + (image.detach().clamp(-1.0, 1.0) - image.detach())
+
+
+class DirectOutput(nn.Module):
+    """The whole stack: tanh(network(stack)), as published (Zhu et al. 2017)."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, slices: Tensor) -> Tensor:
+        """Return stacks of the other domain, (B, C, H, W) in [-1, 1], of such stacks."""
+        return torch.tanh(self.network(slices))

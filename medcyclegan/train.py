@@ -1,0 +1,221 @@
+"""Training a model on a config: data, model and loop are built here, and nothing else happens."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from medcyclegan import files
+from medcyclegan.config import Config, load_config
+from medcyclegan.data.index import open_domain
+from medcyclegan.data.split import split_volumes
+from medcyclegan.data.store import SliceStore, StoredVolume
+from medcyclegan.data.unpaired import UnpairedSlices
+from medcyclegan.domains import Pair
+from medcyclegan.errors import ConfigError, InputError
+from medcyclegan.intensity import Window
+from medcyclegan.models import TranslationModel, make_model
+from medcyclegan.models.artefact import ModelCard, save_model
+from medcyclegan.report.panels import sample_panel
+from medcyclegan.training.device import choose_device
+from medcyclegan.training.loop import Loop, Schedule
+
+SHOWN = 4  # slices of each domain in a picture of samples
+MAY_CHANGE = {  # in a run that is resumed
+    "steps",
+    "learning_rate",
+    "log_every",
+    "sample_every",
+    "checkpoint_minutes",
+    "device",
+    "threads",
+}
+
+Say = Callable[[str], None]
+
+
+def train(
+    config: Config,
+    *,
+    model: TranslationModel | None = None,
+    resume: bool = False,
+    say: Say = print,
+) -> Path:
+    """Train on the two domains of `config` and return the run folder.
+
+    Args:
+        config: what to train on, what and how.
+        model: a method of one's own instead of the one the config names.
+        resume: go on from the newest checkpoint of the run folder.
+        say: takes lines for people.
+
+    Raises:
+        InputError: no volumes, an unknown device, or a run folder that is already in use.
+        MedCycleGANError: a loss is not finite, or the disk is full.
+        Interrupted: a signal asked to stop; a checkpoint was written.
+    """
+    folder = Path(config.output)
+    _check_folder(folder, config, resume=resume)
+    device = choose_device(config.training.device)
+    if config.training.threads:
+        torch.set_num_threads(config.training.threads)
+    data = _open_data(config, say)
+    files.remove_temporaries(folder)
+    card = _card(config, model)
+    if model is None:
+        torch.manual_seed(config.training.seed)
+        model = make_model(config.model, config.slices.neighbors)
+
+    files.write_bytes(folder / "config.yaml", config.to_yaml().encode())
+    shown = data.shown.batch(0)
+
+    def draw(step: int, current: TranslationModel) -> None:
+        panel = sample_panel(current, Pair(*(x.to(device) for x in shown)), card.window)
+        files.write_bytes(folder / "samples" / f"step-{step:08d}.png", panel)
+
+    def export(step: int, current: TranslationModel) -> None:
+        for name in ("model", "model-last"):
+            save_model(folder / name, current, card)
+
+    with _progress(config.training.steps) as progress:
+        loop = Loop(
+            model,
+            data.train.batch,
+            _schedule(config),
+            folder,
+            device=device,
+            draw=draw,
+            export=export,
+            say=say,
+            progress=progress,
+        )
+        if resume:
+            loop.resume()
+        loop.run()
+    draw(loop.step, loop.average)
+    files.write_json(folder / "finished.json", {"steps": loop.step})
+    say(f"{folder}: trained {loop.step} steps; the model is {folder / 'model'}")
+    return folder
+
+
+class _Data(NamedTuple):
+    train: UnpairedSlices
+    shown: UnpairedSlices
+
+
+def _open_data(config: Config, say: Say) -> _Data:
+    store = SliceStore(config.slices.spacing_mm, warn=say)
+    volumes: list[list[StoredVolume]] = []
+    for key, domain in (("a", config.domains.a), ("b", config.domains.b)):
+        found = open_domain(domain.volumes, f"domains.{key}.volumes")
+        stored = store.load_domain(domain.name, found.sources)
+        for message in (*found.messages, *stored.messages):
+            say(f"warning: {message}")
+        volumes.append(stored.volumes)
+    split = split_volumes(Pair(*volumes), config.training.validation_fraction)
+    say(split.message)
+
+    def slices(of: Pair[list[StoredVolume]], batch_size: int) -> UnpairedSlices:
+        return UnpairedSlices(
+            of,
+            window=Window(config.window.low_hu, config.window.high_hu),
+            size=config.slices.size,
+            neighbors=config.slices.neighbors,
+            batch_size=batch_size,
+            seed=config.training.seed,
+        )
+
+    train = slices(split.train, config.training.batch_size)
+    names = (config.domains.a.name, config.domains.b.name)
+    for name, count, cut in zip(names, map(len, split.train), train.cut, strict=True):
+        say(f"domain {name}: {count} volumes; {cut:.0%} of their slices are larger than the crop")
+    unseen = split.validation if all(split.validation) else split.train
+    return _Data(train, slices(unseen, SHOWN))
+
+
+def _check_folder(folder: Path, config: Config, *, resume: bool) -> None:
+    """Refuse to train into a folder that holds something else, before anything is read."""
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder}: is a file; set another output")
+    names = [path.name for path in folder.iterdir()] if folder.exists() else []
+    if all(name.startswith(files.TEMPORARY_PREFIX) for name in names):
+        return
+    if not resume:
+        raise InputError(f"{folder}: exists already; go on with --resume, or set another output")
+    kept = folder / "config.yaml"
+    if not kept.exists():
+        raise InputError(f"{folder}: holds other things than a run; set another output")
+    old, new = (_decisive(c) for c in (load_config(kept), config))
+    for section, value in new.items():
+        if value != old[section]:
+            raise ConfigError(
+                f"{kept}: --resume with another {section!r} section; use the run's own config, or "
+                "set another output"
+            )
+
+
+def _decisive(config: Config) -> dict[str, object]:
+    """Return what a resumed run must share with what it resumes."""
+    sections = config.model_dump(mode="json", exclude={"output"})
+    kept = sections["training"].items()
+    sections["training"] = {key: value for key, value in kept if key not in MAY_CHANGE}
+    return sections
+
+
+def _schedule(config: Config) -> Schedule:
+    training = config.training
+    return Schedule(
+        steps=training.steps,
+        learning_rate=training.learning_rate,
+        constant_fraction=training.constant_fraction,
+        seed=training.seed,
+        ema=training.ema,
+        log_every=training.log_every,
+        sample_every=training.sample_every,
+        checkpoint_minutes=training.checkpoint_minutes,
+    )
+
+
+def _card(config: Config, own: TranslationModel | None) -> ModelCard:
+    """Return the card of what is trained; a method of one's own is named, not described."""
+    named = {"kind": type(own).__name__}
+    return ModelCard(
+        model=named if own is not None else config.model.model_dump(mode="json"),
+        window=Window(config.window.low_hu, config.window.high_hu),
+        spacing_mm=config.slices.spacing_mm,
+        size=config.slices.size,
+        neighbors=config.slices.neighbors,
+        domains=Pair(config.domains.a.name, config.domains.b.name),
+        versions={
+            name: importlib.metadata.version(name) for name in ("medcyclegan", "torch", "monai")
+        },
+    )
+
+
+@contextmanager
+def _progress(steps: int) -> Iterator[Callable[[int, dict[str, float]], None]]:
+    """Yield what the loop reports to: a bar with losses on a terminal, nothing elsewhere."""
+    console = Console(stderr=True)
+    columns = (
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}"),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("training", total=steps)
+
+        def progress(step: int, losses: dict[str, float]) -> None:
+            shown = " ".join(
+                f"{name} {value:.2f}" for name, value in losses.items() if name != "learning_rate"
+            )
+            bar.update(task, completed=step, description=shown)
+
+        yield progress

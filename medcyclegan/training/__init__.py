@@ -1,0 +1,1 @@
+"""The training loop and what it keeps; knows no model by name and sees no volume."""

@@ -1,0 +1,274 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from medcyclegan.config import Config, load_config, parse_config, parse_model, shipped_configs
+from medcyclegan.config.cyclegan import DomainWeights
+from medcyclegan.config.networks import ResnetConfig, UnetConfig
+from medcyclegan.errors import ConfigError
+
+MINIMAL: dict[str, Any] = {
+    "domains": {
+        "a": {"name": "contrast", "volumes": "data/a"},
+        "b": {"name": "noncontrast", "volumes": ["data/b", "more/*.nii.gz"]},
+    },
+    "output": "runs/x",
+}
+
+
+@pytest.fixture
+def minimal(tmp_path: Path) -> Path:
+    path = tmp_path / "ct.yaml"
+    path.write_text(yaml.safe_dump(MINIMAL, sort_keys=False))
+    return path
+
+
+def refused(path: Path, *overrides: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load_config(path, overrides)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert caught.value.exit_code == 2
+    return message
+
+
+@pytest.mark.parametrize("name", shipped_configs())
+def test_shipped_configs_parse_and_survive_a_round_trip(name: str, tmp_path: Path) -> None:
+    config = load_config(name)
+    resolved = tmp_path / "config.yaml"
+    resolved.write_text(config.to_yaml())
+    assert load_config(resolved) == config
+    assert config.output == f"runs/{Path(name).stem}"
+
+
+def test_the_contracts_example_is_shipped() -> None:
+    config = load_config("ct_contrast.yaml")
+    assert (config.domains.a.name, config.domains.b.name) == ("contrast", "noncontrast")
+    assert (config.window.low_hu, config.window.high_hu) == (-200, 600)
+    assert (config.slices.size, config.slices.spacing_mm, config.slices.neighbors) == (256, 1.5, 1)
+    assert config.model.lambda_cycle == DomainWeights(a=10, b=10)
+    assert config.model.lambda_identity == 5
+    assert config.model.output == "residual"
+    assert isinstance(config.model.generator, ResnetConfig)
+    assert (config.model.generator.filters, config.model.generator.blocks) == (64, 9)
+    assert (config.training.steps, config.training.batch_size) == (100_000, 4)
+    assert config.training.learning_rate == 2e-4
+
+
+def test_a_config_of_the_working_directory_goes_before_a_shipped_one(
+    minimal: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(minimal.parent)
+    assert load_config("ct_contrast.yaml").output == "runs/ct_contrast"
+    minimal.rename(minimal.with_name("ct_contrast.yaml"))
+    assert load_config("ct_contrast.yaml").output == "runs/x"
+
+
+def test_a_config_that_is_nowhere_names_those_shipped(tmp_path: Path) -> None:
+    message = refused(Path("ct_contrst.yaml"))
+    assert message.startswith("ct_contrst.yaml: no such config (did you mean 'ct_contrast.yaml'?)")
+    assert "cyclegan_2017.yaml" in message
+    assert "is no file" in refused(tmp_path)
+    assert "no such config" in refused(tmp_path / ("x" * 300))
+
+
+def test_defaults_fill_what_is_left_out() -> None:
+    config = parse_config(MINIMAL)
+    assert config.domains.b.volumes == ["data/b", "more/*.nii.gz"]
+    assert config.model.generator == ResnetConfig()
+    assert config.training.seed == 0
+    assert config.slices.spacing_mm == 1.5
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("training.stpes=3", "--set training.stpes: unknown key (did you mean 'steps'?)"),
+        ("steps=3", "--set steps: unknown key (did you mean 'training.steps'?)"),
+        ("domains.c.name=x", "--set domains.c.name: domains.c: unknown key; known here: a, b"),
+        ("training.steps='3'", "--set training.steps: must be a whole number, got '3'"),
+        ("training.steps=true", "--set training.steps: must be a whole number, got true"),
+        ("training.steps=1.5", "--set training.steps: must be a whole number, got 1.5"),
+        ("training.steps=0", "--set training.steps: must be at least 1, got 0"),
+        ("training.seed=010", "--set training.seed: must be a whole number, got '010'"),
+        ("training.learning_rate=yes", "must be a number, got true"),
+        ("training.learning_rate=0", "must be above 0, got 0"),
+        ("training.learning_rate=.inf", "must be a number, got '.inf'"),
+        ("training.ema=1", "must be below 1, got 1"),
+        ("training.device=gpu", "must be text like (auto|cpu|mps|cuda(:[0-9]+)?), got 'gpu'"),
+        ("training=[1]", "--set training: must be a section (keys and values), got a list"),
+        ("model.generator=resnet", "must be a section (keys and values), got 'resnet'"),
+        ("model.generator.kind=unett", "--set model.generator.kind: must be 'resnet' or 'unet'"),
+        ("model.generator.kind=unett", "(did you mean 'unet'?)"),
+        ("model.generator.kind=[1]", "must be 'resnet' or 'unet', got a list"),
+        ("model.output=residul", "got 'residul' (did you mean 'residual'?)"),
+        ("model.lambda_cycle=abc", "must be a number or {a: NUMBER, b: NUMBER}"),
+        ("model.lambda_cycle={a: 1}", "model.lambda_cycle.b: is missing"),
+        ("model.lambda_cycle=-1", "must be at least 0, got -1"),
+        ("slices.neighbors=2", "must be odd"),
+        ("slices.size=66", "--set slices.size: 66 does not fit the networks"),
+        ("slices.size=16", "a multiple of 4 from 24: try 24"),
+        ("window.low_hu=700", "--set window.low_hu: window: low_hu 700 must be below high_hu 600"),
+        ("domains.a.name=noncontrast", "a and b are both named 'noncontrast'"),
+        ("domains.a.name=Con Trast", "must be text like [a-z0-9_-]+, got 'Con Trast'"),
+        ("domains.a.volumes=[]", "must be a path or a list of paths"),
+        ("domains.a.volumes=[1]", "must be a path or a list of paths"),
+        ('domains.a.volumes="a\\0b"', "holds a NUL character"),
+        ("output=", "--set output: must be a path"),
+        ("output.x=1", "--set output.x: output: must be a path"),
+        ("training.seed", "--set training.seed: write KEY=VALUE"),
+        ("=3", "--set =3: write KEY=VALUE"),
+        ("training..seed=3", "write KEY=VALUE"),
+        ("training.seed=&x 3", "--set training.seed: has an anchor or alias"),
+        ("training.seed=[", "--set training.seed: is no YAML"),
+    ],
+)
+def test_overrides_that_are_refused(minimal: Path, override: str, expected: str) -> None:
+    message = refused(minimal, override)
+    assert message.startswith("--set")
+    assert expected in message
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("ouput: x", "ct.yaml:8: ouput: unknown key (did you mean 'output'?)"),
+        ("training:\n  steps: 1\n  steeps: 2", "ct.yaml:10: training.steeps: unknown key"),
+        ("training:\n  seed: x", "ct.yaml:9: training.seed: must be a whole number, got 'x'"),
+        ("window: {low_hu: 5, high_hu: 5}", "ct.yaml:8: window: low_hu 5 must be below"),
+        ("model: {kind: munit}", "ct.yaml:8: model.kind: must be 'cyclegan', got 'munit'"),
+        ("<<: {training: 3}", "ct.yaml:8: <<: unknown key"),
+    ],
+)
+def test_a_refusal_names_file_line_and_key(tmp_path: Path, text: str, expected: str) -> None:
+    path = tmp_path / "ct.yaml"
+    path.write_text(
+        "domains:\n  a:\n    name: x\n    volumes: x\n  b: {name: y, volumes: y}\n\n"
+        f"output: z\n{text}\n"
+    )
+    assert f"{tmp_path}/{expected}" in refused(path)
+
+
+def test_what_is_missing_is_put_down_to_its_section(tmp_path: Path) -> None:
+    path = tmp_path / "ct.yaml"
+    path.write_text("domains:\n  a: {name: x, volumes: x}\n  b: {name: y}\noutput: z\n")
+    assert refused(path) == f"{path}:3: domains.b.volumes: is missing"
+    path.write_text("")
+    assert "is no config" in refused(path)
+    with pytest.raises(ConfigError, match=r"^config: domains: is missing$"):
+        parse_config({"output": "x"})
+
+
+def test_numbers_that_yaml_reads_as_text(minimal: Path) -> None:
+    training = load_config(
+        minimal, ["training.learning_rate=2e-4", "training.steps=1e3", "slices.spacing_mm=2E0"]
+    )
+    assert training.training.learning_rate == 2e-4
+    assert training.training.steps == 1000
+    assert isinstance(training.training.steps, int)
+    assert training.slices.spacing_mm == 2
+    assert "must be text" in refused(minimal, "domains.a.name=7")
+
+
+def test_numbers_are_finite() -> None:
+    for value in (float("inf"), float("nan")):
+        with pytest.raises(ConfigError, match=r"^config: slices.spacing_mm: must be a finite"):
+            parse_config(MINIMAL | {"slices": {"spacing_mm": value}})
+
+
+def test_another_kind_of_generator(minimal: Path) -> None:
+    config = load_config(minimal, ["model.generator.kind=unet", "model.generator.depth=3"])
+    assert config.model.generator == UnetConfig(depth=3)
+    assert load_config(minimal, ["model.generator.filters=8"]).model.generator == ResnetConfig(
+        filters=8
+    )
+    message = refused(Path("ct_contrast.yaml"), "model.generator.kind=unet")
+    assert "model.generator.blocks: does not belong to kind 'unet'" in message
+    assert "set model.generator={kind: unet}" in message
+    whole = load_config("ct_contrast.yaml", ["model.generator={kind: unet}"])
+    assert whole.model.generator == UnetConfig()
+
+
+def test_a_unet_needs_a_multiple_of_its_depth(minimal: Path) -> None:
+    unet = "model.generator={kind: unet, depth: 5}"
+    assert load_config(minimal, [unet, "slices.size=96"]).slices.size == 96
+    assert "a multiple of 32 from 64: try 64" in refused(minimal, unet, "slices.size=80")
+
+
+def test_later_overrides_win(minimal: Path) -> None:
+    config = load_config(minimal, ["training={steps: 5, seed: 7}", "training.steps=9"])
+    assert (config.training.steps, config.training.seed) == (9, 7)
+    assert "--set training.seed:" in refused(minimal, "training.seed=1", "training.seed=x")
+
+
+def test_values_do_not_change_afterwards() -> None:
+    config = parse_config(MINIMAL)
+    with pytest.raises(ValueError, match="frozen"):
+        config.training.steps = 3  # type: ignore[misc]  # what is shown to be impossible
+
+
+@given(
+    steps=st.integers(1, 10**9),
+    rate=st.floats(1e-8, 1.0, exclude_min=True),
+    low=st.floats(-1000, 0),
+    cycle=st.floats(0, 100),
+    neighbors=st.integers(0, 5),
+    output=st.text(st.characters(exclude_categories=["Cs", "Cc", "Co", "Cn"]), min_size=1),
+)
+def test_any_config_survives_the_round_trip(
+    tmp_path_factory: pytest.TempPathFactory,
+    steps: int,
+    rate: float,
+    low: float,
+    cycle: float,
+    neighbors: int,
+    output: str,
+) -> None:
+    config = parse_config(
+        MINIMAL
+        | {
+            "training": {"steps": steps, "learning_rate": rate},
+            "window": {"low_hu": low, "high_hu": 300},
+            "model": {"lambda_cycle": cycle},
+            "slices": {"neighbors": 2 * neighbors + 1, "spacing_mm": None},
+            "output": output,
+        }
+    )
+    path = tmp_path_factory.mktemp("round") / "config.yaml"
+    path.write_text(config.to_yaml(), encoding="utf-8")
+    assert load_config(path) == config
+
+
+def test_the_model_section_alone() -> None:
+    model = load_config("cyclegan_2017.yaml").model
+    assert parse_model(model.model_dump(mode="json")) == model
+    with pytest.raises(ConfigError, match=r"^config: model.outptu: unknown key \(did you mean"):
+        parse_model({"outptu": "direct"})
+
+
+def test_every_key_is_documented() -> None:
+    schema = Config.model_json_schema()
+    sections = [schema, *schema["$defs"].values()]
+    undocumented = [
+        f"{section['title']}.{key}"
+        for section in sections
+        for key, value in section["properties"].items()
+        if key != "kind" and "description" not in value
+    ]
+    assert not undocumented
+
+
+def test_reading_a_config_loads_no_torch() -> None:
+    code = (
+        "import sys; from medcyclegan.config import load_config; load_config('ct_contrast.yaml');"
+        "sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,42 @@
+"""What tests share: the real data, and one thread for torch."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: equal runs, equal sums
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+def required(what: str) -> bool:
+    """Return whether the absence of `what` ("data" or "judges") fails a test, not skips it."""
+    return what in os.environ.get("MEDCYCLEGAN_REQUIRE", "").split(",")
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The root of the source tree."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real CT and odd input, which is not part of the project; never written to."""
+    typed = os.environ.get("MEDCYCLEGAN_TEST_DATA", "../shared/data")
+    folder = (REPOSITORY / typed).resolve()
+    if not folder.is_dir():
+        reason = f"no folder of real data at {typed}: set MEDCYCLEGAN_TEST_DATA"
+        if required("data"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the user's slice store out of the tests, and the tests out of it."""
+    monkeypatch.setenv("MEDCYCLEGAN_CACHE", str(tmp_path_factory.mktemp("cache")))

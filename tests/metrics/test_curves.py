@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from medcyclegan.metrics import Curve, fit_best_curve, fit_histogram_matching
+from medcyclegan.volume import Volume
+
+AFFINE = np.diag([-3.0, -3.0, 5.0, 1.0])
+
+
+def body(hu: np.ndarray) -> Volume:
+    """Return a square patient of these HU, (n, n, slices), in a frame of air."""
+    framed = np.full((hu.shape[0] + 8, hu.shape[1] + 8, hu.shape[2]), -1000, np.int16)
+    framed[4:-4, 4:-4] = hu
+    return Volume(framed, AFFINE)
+
+
+def draw(seed: int, mean: float, sd: float) -> Volume:
+    values = np.random.default_rng(seed).normal(mean, sd, (40, 40, 3))
+    return body(np.rint(values).clip(-300, 1000).astype(np.int16))
+
+
+def test_matching_gives_the_sources_the_distribution_of_the_targets() -> None:
+    sources = [draw(seed, 150, 40) for seed in range(4)]
+    targets = [draw(seed, 50, 20) for seed in range(10, 14)]
+    curve = fit_histogram_matching(sources, targets)
+    inside = np.concatenate([curve(volume).array[4:-4, 4:-4].ravel() for volume in sources])
+    wanted = np.concatenate([volume.array[4:-4, 4:-4].ravel() for volume in targets])
+    np.testing.assert_allclose(
+        np.percentile(inside, [5, 25, 50, 75, 95]),
+        np.percentile(wanted, [5, 25, 50, 75, 95]),
+        atol=1,
+    )
+
+
+def test_matching_a_domain_with_itself_changes_nothing() -> None:
+    volumes = [draw(seed, 60, 30) for seed in range(3)]
+    curve = fit_histogram_matching(volumes, volumes)
+    np.testing.assert_allclose(curve(volumes[0]).array, volumes[0].array, atol=1e-3)
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    means=st.tuples(st.integers(-50, 300), st.integers(-50, 300)),
+    spreads=st.tuples(st.integers(2, 80), st.integers(2, 80)),
+)
+def test_matching_never_turns_the_order_of_hu(
+    means: tuple[int, int], spreads: tuple[int, int]
+) -> None:
+    curve = fit_histogram_matching([draw(0, means[0], spreads[0])], [draw(1, means[1], spreads[1])])
+    assert (np.diff(curve.hu) > 0).all()
+    assert (np.diff(curve.values) >= 0).all()
+
+
+def test_the_air_around_the_patient_has_no_say_in_matching() -> None:
+    small = Volume(draw(0, 100, 20).array[2:-2, 2:-2], AFFINE)
+    target = draw(1, 40, 20)
+    whole = fit_histogram_matching([draw(0, 100, 20)], [target])
+    np.testing.assert_allclose(fit_histogram_matching([small], [target]).values, whole.values)
+
+
+def case(source: list[int], truth: list[float]) -> SimpleNamespace:
+    image = Volume(np.array(source, np.int16).reshape(1, 1, -1), AFFINE)
+    return SimpleNamespace(
+        image=image, clean_twin=Volume(np.array(truth, np.float32).reshape(1, 1, -1), AFFINE)
+    )
+
+
+def test_the_best_curve_is_the_mean_truth_of_each_hu() -> None:
+    cases = [case([200] * 40 + [0] * 40, [180.0] * 30 + [40.0] * 10 + [0.0] * 40)]
+    curve = fit_best_curve(cases)
+    output = curve(cases[0].image).array.ravel()
+    assert output[0] == pytest.approx((30 * 180 + 10 * 40) / 40)
+    assert output[-1] == pytest.approx(0.0)
+
+
+def test_no_other_curve_comes_nearer_to_the_truth() -> None:
+    rng = np.random.default_rng(0)
+    source = rng.integers(0, 60, 20000) * 2
+    truth = np.sin(source / 15.0) * 50 + rng.normal(0, 20, source.shape)
+    cases = [case(source.tolist(), truth.tolist())]
+    image = cases[0].image
+    curve = fit_best_curve(cases)
+
+    def error(tried: Curve) -> float:
+        return float(np.mean((tried(image).array - cases[0].clean_twin.array) ** 2))
+
+    for _ in range(5):
+        other = Curve(curve.hu, curve.values + rng.normal(0, 1, curve.values.shape))
+        assert error(curve) < error(other)
+    assert error(curve) == pytest.approx(400, rel=0.03)
+
+
+def test_bins_with_few_voxels_are_filled_in_from_their_neighbours() -> None:
+    curve = fit_best_curve(
+        [case([0] * 50 + [100] * 50 + [50], [10.0] * 50 + [90.0] * 50 + [999.0])]
+    )
+    assert curve(case([50], [0.0]).image).array.item() == pytest.approx(50.0)
+
+
+def test_beyond_its_ends_a_curve_shifts_like_its_ends() -> None:
+    curve = Curve(np.array([0.0, 100.0]), np.array([10.0, 50.0]))
+    assert curve(case([-500, 50, 900], [0, 0, 0]).image).array.ravel().tolist() == [-490, 30, 850]
