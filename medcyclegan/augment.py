@@ -12,17 +12,16 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 
 from medcyclegan import __version__
-from medcyclegan.cases import Case, find_cases
+from medcyclegan.cases import Case, find_cases, read_labels_of
 from medcyclegan.domains import Direction, direction_into, target_domain
-from medcyclegan.errors import CheckpointError, GeometryError, InputError, VolumeError
+from medcyclegan.errors import CheckpointError, InputError, VolumeError
 from medcyclegan.files import remove_temporaries, sha256
-from medcyclegan.io import read_labels, read_source, write_labels, write_volume
+from medcyclegan.io import read_source, write_labels, write_volume
 from medcyclegan.manifest import Entry, Manifest, Origin
 from medcyclegan.translator import Translator
-from medcyclegan.volume import Labels, Volume, grid_distance_voxels
+from medcyclegan.volume import Labels, Volume
 
 RUNS = Path("runs")
-LABEL_TOLERANCE_VOXELS = 0.01
 
 
 @dataclass(frozen=True)
@@ -84,8 +83,8 @@ def augment(
         batch_size: slices that pass the networks at once.
         overwrite: write to `out` whatever it holds, and make everything anew.
         dry_run: write nothing, and say what would be written.
-        say: told, as it happens and one line each, which run is taken and the warnings, and in a
-            dry run what would be written.
+        say: told, one line each, which run is taken, the warnings, in a dry run what would be
+            written, and in the end what was refused.
 
     Returns:
         What was written, skipped and refused. Some may be refused; if nothing else was there, this
@@ -93,8 +92,8 @@ def augment(
 
     Raises:
         InputError: nothing was written: no volume that can be translated, no model, no such
-            domain, an `out` that holds other things, another model's volumes or the input. One
-            line for each thing that is wrong.
+            domain, an `out` that holds other things, another model's volumes or the input. Of
+            several volumes that are refused it names the last; `say` was told the others.
         MedCycleGANError: a file cannot be written; what is finished stays.
     """
     _check_paths([volumes] if labels is None else [volumes, labels], out)
@@ -120,8 +119,12 @@ def augment(
         (summary.written if outcome else summary.skipped).append(out / job.output)
         if dry_run and outcome:
             say(f"{job.case.source.path} -> {out / job.output}")
-    if not summary.written and not summary.skipped:
-        raise InputError("\n".join(reason for _, reason in summary.failed))
+    reasons = [reason for _, reason in summary.failed]
+    done = bool(summary.written or summary.skipped)
+    for line in reasons if done else reasons[:-1]:
+        say(line)
+    if not done:
+        raise InputError(reasons[-1])
     return summary
 
 
@@ -196,7 +199,7 @@ class _Work:
             return True
         source, label = job.case.source, job.case.label
         volume = read_source(source)
-        labels = None if label is None else _read_labels(label, volume)
+        labels = None if label is None else read_labels_of(volume, label)
         for line in volume.provenance.warnings:
             self.warn(f"{source.path}: {line}")
         try:
@@ -261,21 +264,6 @@ def _plan(cases: Sequence[Case], domain: str, summary: Summary) -> list[_Job]:
         taken.update(outputs)
         jobs.append(_Job(case, output, outputs[1] if case.label else None))
     return jobs
-
-
-def _read_labels(path: Path, volume: Volume) -> Labels:
-    labels = read_labels(path)
-    if labels.array.shape != volume.array.shape:
-        raise GeometryError(
-            f"{path}: has {labels.array.shape} voxels, its volume {volume.array.shape}; "
-            "resample the labels to the volume"
-        )
-    distance = grid_distance_voxels(volume.affine, labels.affine, volume.array.shape)
-    if distance > LABEL_TOLERANCE_VOXELS:
-        raise GeometryError(
-            f"{path}: lies {distance:.3g} voxels off its volume; resample the labels to the volume"
-        )
-    return labels
 
 
 def _check_paths(inputs: Sequence[Path], out: Path) -> None:

@@ -8,11 +8,15 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from medcyclegan.errors import InputError
-from medcyclegan.io import Source, find_volumes
+import numpy as np
+
+from medcyclegan.errors import GeometryError, InputError
+from medcyclegan.io import Source, find_volumes, read_labels
 from medcyclegan.io.formats import format_of, split_suffix
+from medcyclegan.volume import Labels, Volume, closest_axes, grid_distance_voxels
 
 IMAGES, LABELS = "imagesTr", "labelsTr"  # nnU-Net's and the Medical Segmentation Decathlon's
+TOLERANCE_VOXELS = 0.01
 NNUNET_CHANNEL = re.compile(r"_\d{4}$")  # case_0000 is the first channel of case
 
 LabelIndex = dict[tuple[PurePosixPath, str], list[Path]]
@@ -91,6 +95,43 @@ def find_cases(volumes: Path, labels: Path | None) -> Cases:
         name = name if name.name else PurePosixPath(volumes.name)
         cases.cases.append(Case(source, name, prefix / source.relative, label))
     return cases
+
+
+def read_labels_of(volume: Volume, path: Path) -> Labels:
+    """Return the label map at `path` on its volume's grid, values and type as stored.
+
+    Nothing is resampled: where the file holds the same voxels with its axes in another order or
+    sense, as converters of DICOM leave them, they are put into the volume's.
+
+    Raises:
+        GeometryError: another shape, or another grid by more than a hundredth of a voxel.
+        VolumeError: damaged, or values that are not whole.
+    """
+    labels = _oriented_like(volume, read_labels(path))
+    if labels.array.shape != volume.array.shape:
+        raise GeometryError(
+            f"{path}: has {labels.array.shape} voxels, its volume {volume.array.shape}; "
+            "resample the labels to the volume"
+        )
+    distance = grid_distance_voxels(volume.affine, labels.affine, volume.array.shape)
+    if distance > TOLERANCE_VOXELS:
+        raise GeometryError(
+            f"{path}: lies {distance:.3g} voxels off its volume; resample the labels to the volume"
+        )
+    return labels
+
+
+def _oriented_like(volume: Volume, labels: Labels) -> Labels:
+    worlds, signs = closest_axes(volume.affine)
+    own_worlds, own_signs = closest_axes(labels.affine)
+    order = [own_worlds.index(world) for world in worlds]
+    array, affine = labels.array.transpose(order), labels.affine[:, [*order, 3]]
+    for axis, own in enumerate(order):
+        if own_signs[own] != signs[axis]:
+            array = np.flip(array, axis)
+            affine[:3, 3] += affine[:3, axis] * (array.shape[axis] - 1)
+            affine[:3, axis] *= -1
+    return Labels(array, affine)
 
 
 def _data_set(volumes: Path, labels: Path | None) -> tuple[Path, Path | None]:

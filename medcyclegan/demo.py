@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import operator
 import os
 import platform
+import shlex
 import shutil
 import sys
 import time
@@ -20,7 +20,7 @@ from medcyclegan.augment import augment
 from medcyclegan.config import Config, load_config, parse_config, shipped_configs
 from medcyclegan.errors import InputError
 from medcyclegan.io import read_volume, write_labels, write_volume
-from medcyclegan.phantom import NULL_TISSUES, ORGANS, Cohort, label_values, make_cohort
+from medcyclegan.phantom import NULL_TISSUES, ORGANS, Cohort, PhantomCase, label_values, make_cohort
 from medcyclegan.report.demo_page import make_page
 from medcyclegan.report.demo_pictures import ShownCase
 from medcyclegan.report.demo_tables import tables_text
@@ -90,7 +90,9 @@ def demo(out: Path, *, say: Say = print) -> bool:
     config = _config(out)
     _begin(out)
     seconds: dict[str, float] = {}
-    with _stage("phantom", seconds, say):
+    with _stage(
+        "phantom", f"making {2 * TRAINING_PATIENTS + TEST_PATIENTS} patients", seconds, say
+    ):
         cohort = make_cohort(
             COHORT_SEED,
             train_contrast=TRAINING_PATIENTS,
@@ -99,9 +101,9 @@ def demo(out: Path, *, say: Say = print) -> bool:
             workers=min(WORKERS, os.cpu_count() or 1),
         )
         _write_cohort(cohort, out / "phantom")
-    with _stage("train", seconds, say):
+    with _stage("train", "from patients of whom none was seen in both domains", seconds, say):
         run = train(config, say=say)
-    with _stage("augment", seconds, say):
+    with _stage("augment", "translating the test patients, with their labels", seconds, say):
         domain = config.domains.b.name
         augment(
             out / "phantom" / "test",
@@ -113,7 +115,7 @@ def demo(out: Path, *, say: Say = print) -> bool:
         )
         names = _names("test", len(cohort.test))
         translated = [read_volume(out / "augmented" / f"{name}_{domain}.nii.gz") for name in names]
-    with _stage("measure", seconds, say):
+    with _stage("measure", "against the true twins", seconds, say):
         table = _measure(cohort, translated)
     criteria = judge(table)
     accepted = all(criterion.met for criterion in criteria)
@@ -121,10 +123,10 @@ def demo(out: Path, *, say: Say = print) -> bool:
         "accepted": accepted,
         "criteria": [{**criterion._asdict(), "met": criterion.met} for criterion in criteria],
         **table,
-        **_circumstances(cohort, config),
+        **_circumstances(out, cohort, config),
         "seconds": seconds,
     }
-    with _stage("report", seconds, say):
+    with _stage("report", "drawing the page", seconds, say):
         page = make_page(result, _shown(cohort, translated), config.to_yaml())
         files.write_bytes(out / "report.html", page.encode())
     files.write_json(out / "metrics.json", result)
@@ -189,12 +191,12 @@ def _config(out: Path) -> Config:
 
 
 @contextmanager
-def _stage(name: str, seconds: dict[str, float], say: Say) -> Iterator[None]:
-    say(f"{name} ...")
+def _stage(name: str, doing: str, seconds: dict[str, float], say: Say) -> Iterator[None]:
+    say(f"{name}: {doing}")
     start = time.perf_counter()
     yield
     seconds[name] = round(time.perf_counter() - start, 2)
-    say(f"{name}: {seconds[name]:.1f} s")
+    say(f"{name}: done in {seconds[name]:.1f} s")
 
 
 def _names(role: str, count: int) -> list[str]:
@@ -203,7 +205,8 @@ def _names(role: str, count: int) -> list[str]:
 
 def _write_cohort(cohort: Cohort, folder: Path) -> None:
     """Write what training and augmenting read, and the truth, which neither does."""
-    for role, cases in cohort.__dict__.items():
+    roles = {"contrast": cohort.contrast, "noncontrast": cohort.noncontrast, "test": cohort.test}
+    for role, cases in roles.items():
         for name, case in zip(_names(role, len(cases)), cases, strict=True):
             write_volume(case.image, folder / role / f"{name}.nii.gz")
     for name, case in zip(_names("test", len(cohort.test)), cohort.test, strict=True):
@@ -212,9 +215,8 @@ def _write_cohort(cohort: Cohort, folder: Path) -> None:
 
 
 def _measure(cohort: Cohort, translated: Sequence[Volume]) -> dict[str, Any]:
-    """Return the table of all test patients with both baselines, and of each patient alone."""
+    """Return the table of all test patients beside both baselines, and each patient's own HU."""
     organs = {name: label_values(name) for name in ORGANS}
-    null_tissues = {name: label_values(name) for name in NULL_TISSUES}
     matching = metrics.fit_histogram_matching(
         (case.image for case in cohort.contrast), (case.image for case in cohort.noncontrast)
     )
@@ -228,27 +230,59 @@ def _measure(cohort: Cohort, translated: Sequence[Volume]) -> dict[str, Any]:
             BEST_CURVE: [best(image) for image in images],
         },
         organs=organs,
-        null_tissues=null_tissues,
+        null_tissues={name: label_values(name) for name in NULL_TISSUES},
     )
+    names = _names("test", len(cohort.test))
     table["cases"] = {
-        name: {
-            "phase": case.phase,
-            "dose": round(case.dose, 4),
-            "scanner": case.scanner,
-            "organs": {
-                organ: {which: row[which] for which in ("input_hu", "output_hu", "twin_hu")}
-                for organ, row in alone["organs"].items()
-            },
-        }
-        for name, case, alone in (
-            (
-                name,
-                case,
-                metrics.compare([case], [output], {}, organs=organs, null_tissues={}),
-            )
-            for name, case, output in zip(
-                _names("test", len(cohort.test)), cohort.test, translated, strict=True
-            )
-        )
+        name: _measure_alone(case, output, organs)
+        for name, case, output in zip(names, cohort.test, translated, strict=True)
     }
     return table
+
+
+def _measure_alone(case: PhantomCase, output: Volume, organs: metrics.Tissues) -> dict[str, Any]:
+    rows = metrics.compare([case], [output], {}, organs=organs, null_tissues={})["organs"]
+    measured = ("input_hu", "output_hu", "twin_hu")
+    return {
+        "phase": case.phase,
+        "dose": round(case.dose, 4),
+        "scanner": case.scanner,
+        "organs": {name: {key: row[key] for key in measured} for name, row in rows.items()},
+    }
+
+
+def _circumstances(out: Path, cohort: Cohort, config: Config) -> dict[str, Any]:
+    """Return what it takes to get the same again."""
+    return {
+        "command": shlex.join(["medcyclegan", "demo", str(out)]),
+        "cohort": {
+            "contrast": len(cohort.contrast),
+            "noncontrast": len(cohort.noncontrast),
+            "test": len(cohort.test),
+        },
+        "steps": config.training.steps,
+        "seeds": {"phantom": COHORT_SEED, "training": config.training.seed},
+        "versions": {
+            "python": platform.python_version(),
+            **{name: importlib.metadata.version(name) for name in PACKAGES},
+        },
+    }
+
+
+def _shown(cohort: Cohort, translated: Sequence[Volume]) -> list[ShownCase]:
+    """Return the first test patients for pictures, an arterial one among them if there is one."""
+    numbers = list(range(len(cohort.test)))
+    arterial = [number for number in numbers if cohort.test[number].phase == "arterial"][:1]
+    others = [number for number in numbers if number not in arterial]
+    chosen = sorted((arterial + others)[:SHOWN_PATIENTS])
+    names = _names("test", len(cohort.test))
+    return [
+        ShownCase(
+            names[number],
+            cohort.test[number].image,
+            translated[number],
+            cohort.test[number].clean_twin,
+            cohort.test[number].labels,
+        )
+        for number in chosen
+    ]

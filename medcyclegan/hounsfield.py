@@ -53,6 +53,11 @@ def check_hu(array: npt.NDArray[Any]) -> None:
             f"has {_share(sample, METAL_HU, np.inf):.0%} of its voxels above {METAL_HU:g}: not HU; "
             "rescale it with its slope and intercept"
         )
+    if _share(sample, 850, 1200) > 0.1 and _share(sample, PADDING_HU, AIR_HU) < 0.02:
+        raise IntensityError(
+            f"holds values from {low:g} to {high:g}, {_share(sample, 850, 1200):.0%} of them near "
+            "1024 and hardly any near -1000: not HU; subtract 1024 or set the intercept to -1024"
+        )
     if _share(sample, PADDING_HU, LEAN_HU) < 0.02:
         _check_without_air(sample, low, high)
 
@@ -73,7 +78,7 @@ def _check_air(low: float, high: float) -> None:
 def _check_scale(sample: npt.NDArray[np.float32], low: float, high: float) -> None:
     span = f"holds values from {low:g} to {high:g}"
     whole = bool((sample == np.rint(sample)).all())
-    if whole and low >= 0 and high <= 255:
+    if whole and low == 0 and high <= 255:
         what = "a label map" if len(np.unique(sample)) <= 128 else "an 8-bit picture"
         raise IntensityError(f"{span}: {what}, not HU; give the CT in HU it was made from")
     if low > AIR_HU and float(sample.max() - sample.min()) < 60:
@@ -82,11 +87,6 @@ def _check_scale(sample: npt.NDArray[np.float32], low: float, high: float) -> No
 
 def _check_without_air(sample: npt.NDArray[np.float32], low: float, high: float) -> None:
     span = f"holds values from {low:g} to {high:g} and no air, lung or fat below {LEAN_HU:g}"
-    if _share(sample, 850, 1200) > 0.1:
-        raise IntensityError(
-            f"{span}, but {_share(sample, 850, 1200):.0%} of it near 1024: not HU; subtract 1024 "
-            "or set the intercept to -1024"
-        )
     if float((sample == 0).mean()) > 0.2:
         raise IntensityError(
             f"{span}, but {float((sample == 0).mean()):.0%} of it exactly 0: masked CT or MR, not "
@@ -94,7 +94,8 @@ def _check_without_air(sample: npt.NDArray[np.float32], low: float, high: float)
         )
     soft = _share(sample, LEAN_HU, 300)
     fat = _share(sample, LEAN_HU, -50)
-    if soft < (0.6 if fat > 0.03 else 0.95) or -20 < float(np.percentile(sample, 0.1)) < 20:
+    dark = _share(sample, -20, 10)  # CSF and bile in a CT, the background of an MR
+    if soft < (0.6 if fat > 0.03 else 0.95) or dark > 0.25:
         raise IntensityError(
             f"{span}: MR, PET or rescaled CT, not CT in HU; leave it out, or rescale it to HU"
         )

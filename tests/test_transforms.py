@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from pathlib import Path
 from typing import Any
@@ -154,6 +155,7 @@ def test_a_path_is_opened_at_the_first_call(model_folder: Path, translator: Tran
     for path in (model_folder, str(model_folder), model_folder.parent):
         from_path = TranslateDomaind("ct", path, "noncontrast")
         assert torch.equal(from_path({"ct": image()})["ct"].as_tensor(), expected.as_tensor())
+        assert copy.copy(from_path)._opened is None, "a worker is sent the path alone"
     missing = TranslateDomaind("ct", "no/such/run", "noncontrast")
     with pytest.raises(CheckpointError, match="no/such/run"):
         missing({"ct": image()})

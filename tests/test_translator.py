@@ -303,6 +303,14 @@ def test_whole_hu_stay_whole_and_saturate() -> None:
     assert wide.ravel().tolist() == [40100, 400, -200, -1024]
 
 
+def test_voxels_that_do_not_change_keep_even_what_float32_cannot_hold() -> None:
+    whole = np.array([2**24 + 1, 300, 0, -1024], np.int32).reshape(2, 2, 1)
+    zeros = np.array([-0.0, 0.0, 300.0, -1024.0], np.float32).reshape(2, 2, 1)
+    for array in (whole, zeros):
+        made = translator().translate(Volume(array, axial_affine()), "a_to_b").array
+        assert made.tobytes() == array.tobytes()
+
+
 def test_bone_and_metal_keep_their_hu_where_the_networks_leave_them_alone() -> None:
     array = np.array([700, 1200, 3000, 601], np.int16).reshape(2, 2, 1)
     soft = translator(lambda x: torch.where(x < 0.99, x - 0.2, x), spacing_mm=None)

@@ -71,7 +71,7 @@ def with_tensor(
     result = MetaTensor(
         tensor.to(image.device),
         meta=deepcopy(image.meta),
-        applied_operations=deepcopy(image.applied_operations),
+        applied_operations=image.applied_operations,
     )
     if index_change is not None:
         result.affine = image.affine @ torch.from_numpy(index_change).to(image.affine)

@@ -77,7 +77,8 @@ class UnpairedSlices:
         draws = np.random.default_rng((self.seed, step, domain)).random((self.batch_size, 5))
         for stack, draw in zip(hu, draws, strict=True):
             self._fill_stack(stack, self._patients[domain], draw)
-        return torch.from_numpy(self.window.to_unit(hu))
+            stack[:] = self.window.to_unit(stack)  # while it is in the processor's cache
+        return torch.from_numpy(hu)
 
     def _fill_stack(
         self,

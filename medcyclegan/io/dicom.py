@@ -21,6 +21,7 @@ from medcyclegan.io.stored import (
     naming,
     native_silence,
     one_line,
+    printable,
     rescale,
 )
 
@@ -96,9 +97,9 @@ def _dataset(path: Path, **options: Any) -> Dataset:
 
 
 def text(header: Dataset, name: str) -> str:
-    """Return a field as one line of text, empty where it is missing."""
+    """Return a field as one line of printable text, empty where it is missing."""
     value = header.get(name)
-    return "" if value is None else " ".join(str(value).split())
+    return "" if value is None else printable(str(value))
 
 
 def not_ct(header: Dataset) -> str:

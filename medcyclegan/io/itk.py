@@ -13,7 +13,7 @@ from typing import IO
 import numpy as np
 
 from medcyclegan.errors import GeometryError, VolumeError
-from medcyclegan.io.stored import Stored, check_voxel_count, native_silence
+from medcyclegan.io.stored import Stored, check_voxel_count, native_silence, printable
 from medcyclegan.io.streams import CHUNK_BYTES, check_length
 
 MOST_HEADER_BYTES = 1 << 16
@@ -32,7 +32,7 @@ def header_lines(path: Path) -> list[tuple[str, int]]:
     lines, end = [], 0
     for line in head.splitlines(keepends=True):
         end += len(line)
-        lines.append((line.decode("latin-1").strip(), end))
+        lines.append((printable(line.decode("latin-1")), end))
     return lines
 
 

@@ -190,18 +190,19 @@ def write_labels(labels: Labels, path: Path, *, like: Volume) -> None:
 def _write(array: npt.NDArray[Any], affine: Affine, like: Volume, path: Path) -> None:
     import nibabel
 
-    header = nibabel.Nifti1Header()
+    header: Any = nibabel.Nifti1Header()
     header.set_data_dtype(array.dtype)
-    image: Any = nibabel.Nifti1Image(array, affine, header, dtype=array.dtype)
-    header = image.header
-    header.set_slope_inter(1, 0)
+    header.set_data_shape(array.shape)
     header.set_xyzt_units("mm")
     header.set_qform(affine, like.provenance.qform_code)
     header.set_sform(affine, like.provenance.sform_code)
     if grid_distance_voxels(affine, header.get_qform(), array.shape) > QFORM_TOLERANCE_VOXELS:
         header["qform_code"] = 0  # a quaternion cannot say the little shear that volumes may have
         header["sform_code"] = max(1, like.provenance.sform_code)
-    data = image.to_bytes()
+    header["scl_slope"], header["scl_inter"] = 1, 0
+    header["vox_offset"] = SINGLE_FILE_OFFSET[NIFTI1_BYTES]
+    no_extensions = bytes(4)
+    data = header.binaryblock + no_extensions + array.tobytes(order="F")
     if path.name.lower().endswith(".gz"):
         data = gzip.compress(data, GZIP_LEVEL, mtime=0)
     write_bytes(path, data)

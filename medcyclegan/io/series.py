@@ -165,9 +165,9 @@ def _check_spacings(slices: Sequence[Slice]) -> None:
 
 
 def _check_tilt(steps: npt.NDArray[np.float64], normal: Vector) -> None:
-    along = steps @ normal
-    sideways = np.linalg.norm(steps - along[:, None] * normal, axis=1)
-    tilt = float(np.median(np.degrees(np.arctan2(sideways, along))))
+    step = steps.mean(axis=0)
+    along = float(step @ normal)
+    tilt = float(np.degrees(np.arctan2(np.linalg.norm(step - along * normal), along)))
     if tilt > TILT_DEGREES:
         raise GeometryError(
             f"has a gantry tilt of {tilt:.1f} degrees: its slices are shifted against each other; "

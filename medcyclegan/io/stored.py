@@ -150,5 +150,11 @@ def native_silence() -> Iterator[None]:
 
 def one_line(error: BaseException) -> str:
     """Return an exception's message on one line, shortened to 200 characters."""
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = printable(str(error)) or type(error).__name__
     return text if len(text) <= 200 else text[:197] + "..."
+
+
+def printable(text: str) -> str:
+    """Return text on one line, without control characters."""
+    words = " ".join(text.split())
+    return "".join(letter for letter in words if letter.isprintable())

@@ -40,10 +40,10 @@ def read_to_end(stream: IO[bytes], expected: int, head: bytes = b"") -> bytearra
     gzip check its CRC.
 
     Raises:
-        VolumeError: fewer bytes, over 1 KiB more, or a damaged gzip stream.
+        VolumeError: fewer bytes, over 1 % or 1 KiB more, or a damaged gzip stream.
     """
     data = bytearray(head)
-    limit = expected + SLACK_BYTES
+    limit = expected + min(SLACK_BYTES, expected // 100)
     while len(data) <= limit:
         block = _read(stream, min(CHUNK_BYTES, limit + 1 - len(data)))
         if not block:

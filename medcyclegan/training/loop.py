@@ -145,7 +145,7 @@ class Loop:
 
         if self.schedule.ema:
             _move_average(self.average.generators, self.model.generators, self._decay())
-        return {name: float(loss) for name, loss in (losses | judged).items()} | {
+        return {name: loss.item() for name, loss in (losses | judged).items()} | {
             "learning_rate": rate
         }
 
@@ -153,7 +153,7 @@ class Loop:
         for name, loss in losses.items():
             if not torch.isfinite(loss):
                 raise MedCycleGANError(
-                    f"{self.folder}: loss {name} is {float(loss)} at step {self.step}; {REMEDY}"
+                    f"{self.folder}: loss {name} is {loss.item()} at step {self.step}; {REMEDY}"
                 )
         optimizer.param_groups[0]["lr"] = rate
         optimizer.zero_grad(set_to_none=True)

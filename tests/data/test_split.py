@@ -41,6 +41,13 @@ def test_the_split_depends_on_keys_and_seed_alone() -> None:
     assert split_patients(patients, 0.2, 0) != split_patients(patients, 0.2, 1)
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_a_small_domain_inside_a_large_one_gets_its_share(seed: int) -> None:
+    patients = Pair({str(n) for n in range(40)}, {str(n) for n in range(6)})
+    chosen = split_patients(patients, 0.1, seed)
+    assert (len(chosen & patients.a), len(chosen & patients.b)) == (4, 1)
+
+
 def test_volumes_follow_their_patient_in_both_domains() -> None:
     a = [volume(f"p{n}") for n in range(8) for _ in range(2)]
     b = [volume(f"p{n}") for n in range(4, 14)]

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from monai.data.dataloader import DataLoader
 from monai.data.dataset import Dataset
@@ -283,15 +283,3 @@ def test_they_work_among_monais_own_in_a_loader_and_backwards() -> None:
     assert back.shape == (1, 40, 40, 12)
     assert abs(float(back[0, 20, 15, 5]) - 40) < 1
     assert float(back[0, 20, 3, 5]) <= -200
-
-
-@settings(max_examples=20)
-@given(grids())
-def test_volumes_survive_the_way_to_monai_and_back(
-    grid: tuple[tuple[int, int, int], npt.NDArray[np.float64]],
-) -> None:
-    shape, affine = grid
-    array = noise(shape)
-    volume = to_volume(image_of(array, affine))
-    np.testing.assert_array_equal(volume.array, array)
-    np.testing.assert_array_equal(volume.affine, affine)

@@ -26,7 +26,7 @@ def ct_array(shape: tuple[int, int, int] = (14, 12, 6), seed: int = 0) -> npt.ND
     array[i // 6 : -i // 6, j // 6 : -j // 6] = -100
     array[i // 3 : -i // 3, j // 3 : -j // 3] = 40
     array[i // 2, j // 2] = 700
-    return np.rint(array + rng.normal(0, 8, shape)).astype(np.int16)
+    return np.rint(array + rng.normal(0, 8, shape)).clip(-1024, 3000).astype(np.int16)
 
 
 def series_on_disk(

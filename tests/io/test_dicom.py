@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -121,13 +120,164 @@ def test_padding_written_unsigned_for_signed_pixels_is_understood(
     np.testing.assert_array_equal(volume.array[:, 1:], array[:, 1:])
 
 
-def test_a_bare_data_set_without_preamble_or_suffix_is_read(
+def without_meta(path: Path) -> bytes:
+    """The data set alone, as old exports hold it: no preamble, no file meta information."""
+    data = path.read_bytes()
+    return data[144 + int.from_bytes(data[140:144], "little") :]
+
+
+def test_a_bare_data_set_without_suffix_or_class_is_read(
     tmp_path: Path, make_ct: Callable[..., Array], write_series: Callable[..., list[Path]]
 ) -> None:
-    for path in write_series(tmp_path / "s", make_ct(), AFFINE):
-        dataset = pydicom.dcmread(path)
-        bare = path.with_suffix("")
+    def change(dataset: Any, k: int) -> None:
+        dataset.SOPClassUID = ""
+
+    for path in write_series(tmp_path / "s", make_ct(), AFFINE, change=change):
+        path.with_suffix("").write_bytes(without_meta(path))
         path.unlink()
-        dataset.save_as(
-            bare, implicit_vr=True, little_endian=True, enforce_file_format=False
-        ) if False else pydicom.filewriter.write_dataset  # noqa: B018
+    np.testing.assert_array_equal(read_volume(tmp_path / "s").array, make_ct())
+
+
+def test_one_slice_is_as_thick_as_its_file_says(
+    tmp_path: Path, make_ct: Callable[..., Array], write_series: Callable[..., list[Path]]
+) -> None:
+    paths = write_series(tmp_path / "s", make_ct(), AFFINE)
+    volume = read_volume(paths[2])
+    np.testing.assert_array_equal(volume.array, make_ct()[:, :, 2:3])
+    np.testing.assert_allclose(volume.spacing_mm, (0.7, 0.8, 2.5))
+    assert volume.affine[2, 3] == pytest.approx(-12 + 2 * 2.5)
+    assert not volume.provenance.warnings
+
+    def change(dataset: Any, k: int) -> None:
+        del dataset.SliceThickness
+
+    paths = write_series(tmp_path / "t", make_ct(), AFFINE, change=change)
+    volume = read_volume(paths[2])
+    assert volume.spacing_mm[2] == 1
+    assert "1 mm assumed" in volume.provenance.warnings[0]
+
+
+def _set(name: str, value: Any) -> Callable[[Any], None]:
+    return lambda dataset: setattr(dataset, name, value)
+
+
+def _delete(name: str) -> Callable[[Any], None]:
+    return lambda dataset: delattr(dataset, name)
+
+
+def _halve(dataset: Any) -> None:
+    dataset.PixelData = dataset.PixelData[: len(dataset.PixelData) // 4 * 2]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (_delete("ImagePositionPatient"), "ImagePositionPatient"),
+        (_delete("ImageOrientationPatient"), "ImageOrientationPatient"),
+        (_delete("PixelSpacing"), "PixelSpacing"),
+        (_set("PixelSpacing", [0, 0.7]), "pixel spacing 0"),
+        (_set("ImageOrientationPatient", [1, 0, 0, 1, 0, 0]), "right angles"),
+        (_set("ImageOrientationPatient", [2, 0, 0, 0, 1, 0]), "length 1"),
+        (_set("NumberOfFrames", 3), "multi-frame"),
+        (_set("SamplesPerPixel", 3), "colour"),
+        (_set("Rows", 9999), "declares 9999"),
+        (_set("Rows", 0), "declares 0"),
+        (_set("Rows", 500), "cannot be decoded"),
+        (_set("RescaleSlope", 0), "RescaleSlope 0"),
+        (_set("RescaleType", "MGML"), "MGML, not HU"),
+        (_delete("RescaleIntercept"), "1024"),
+        (_delete("PixelData"), "missing or truncated"),
+        (_halve, "cannot be decoded"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::UserWarning")  # pydicom doubts what is spoilt on purpose
+def test_a_bad_slice_alone_is_refused_with_its_name(
+    tmp_path: Path,
+    make_ct: Callable[..., Array],
+    write_series: Callable[..., list[Path]],
+    spoil: Callable[[Any], None],
+    says: str,
+) -> None:
+    def change(dataset: Any, k: int) -> None:
+        spoil(dataset)
+
+    paths = write_series(tmp_path / "s", make_ct(), AFFINE, change=change)
+    with pytest.raises(VolumeError, match=says) as caught:
+        read_volume(paths[2])
+    assert str(caught.value).startswith(f"{paths[2]}: ")
+
+
+def test_a_bad_slice_condemns_its_series_and_no_other(
+    tmp_path: Path, make_ct: Callable[..., Array], write_series: Callable[..., list[Path]]
+) -> None:
+    write_series(tmp_path / "good", make_ct(), AFFINE)
+    cut = write_series(tmp_path / "cut", make_ct(), AFFINE)[5]
+    cut.write_bytes(cut.read_bytes()[:-50])
+
+    def change(dataset: Any, k: int) -> None:
+        if k == 5:  # an end of the stack: without it the rest would look whole
+            del dataset.ImagePositionPatient
+
+    write_series(tmp_path / "lost", make_ct(), AFFINE, change=change)
+    found = find_volumes(tmp_path)
+    assert [path.name for path, _ in found.refused] == ["lost"]
+    assert "IM0005.dcm has no valid ImagePositionPatient" in found.refused[0][1]
+    assert [source.stem for source in found.sources] == ["cut", "good"]
+    read_volume(tmp_path / "good")
+    with pytest.raises(VolumeError, match=r"cut: IM0005\.dcm: its pixel data"):
+        read_volume(tmp_path / "cut")
+
+
+def test_all_lossless_transfer_syntaxes_give_the_same_voxels(real_data: Path) -> None:
+    folder = real_data / "cornerstone"
+    plain = read_volume(folder / "CTImage.dcm")
+    assert (plain.array.min(), plain.array.max()) == (-3024, 1378)
+    for name in (
+        "BigEndianExplicitTransferSyntax_1.2.840.10008.1.2.2",
+        "DeflatedExplicitVRLittleEndianTransferSyntax_1.2.840.10008.1.2.1.99",
+        "JPEG2000LosslessOnlyTransferSyntax_1.2.840.10008.1.2.4.90",
+        "JPEGLSLosslessTransferSyntax_1.2.840.10008.1.2.4.80",
+        "JPEGProcess14SV1TransferSyntax_1.2.840.10008.1.2.4.70",
+        "JPEGProcess14TransferSyntax_1.2.840.10008.1.2.4.57",
+        "LittleEndianExplicitTransferSyntax_1.2.840.10008.1.2.1",
+        "LittleEndianImplicitTransferSyntax_1.2.840.10008.1.2",
+        "RLELosslessTransferSyntax_1.2.840.10008.1.2.5",
+    ):
+        volume = read_volume(folder / f"CTImage.dcm_{name}.dcm")
+        np.testing.assert_array_equal(volume.array, plain.array)
+
+
+def test_a_compressed_image_cut_inside_its_stream_is_refused(
+    real_data: Path, tmp_path: Path
+) -> None:
+    source = next((real_data / "totalsegmentator" / "example_ct_dicom").iterdir())
+    dataset = pydicom.dcmread(source)
+    frame = next(pydicom.encaps.generate_frames(dataset.PixelData, number_of_frames=1))
+    dataset.PixelData = pydicom.encaps.encapsulate([frame[: len(frame) // 2]])
+    dataset.save_as(tmp_path / "cut.dcm")
+    with pytest.raises(VolumeError, match="truncated"):
+        read_volume(tmp_path / "cut.dcm")
+
+
+def test_a_series_agrees_with_other_readers(real_data: Path) -> None:
+    import SimpleITK
+
+    folder = real_data / "totalsegmentator" / "example_ct_dicom"
+    volume = read_volume(folder)
+    slices = [SimpleITK.ReadImage(str(path)) for path in sorted(folder.iterdir())]
+    slices.sort(key=lambda image: image.GetOrigin()[2])
+    theirs = np.concatenate([SimpleITK.GetArrayFromImage(image) for image in slices])
+    np.testing.assert_array_equal(volume.array, theirs.transpose(2, 1, 0))
+    origin = np.array(slices[0].GetOrigin()) * (-1, -1, 1)
+    np.testing.assert_allclose(volume.affine[:3, 3], origin, atol=1e-4)
+
+
+def test_real_series(real_data: Path) -> None:
+    volume = read_volume(real_data / "totalsegmentator" / "example_ct_dicom")
+    assert volume.array.shape == (512, 512, 20)
+    assert volume.orientation == "LPS"
+    np.testing.assert_allclose(volume.spacing_mm, (0.9765625, 0.9765625, 2.0))
+    with pytest.raises(IntensityError, match="1024"):
+        read_volume(real_data / "derived_bad" / "dicom_no_rescale")
+    with pytest.raises(VolumeError, match=r"trunc\.dcm: its pixel data"):
+        read_volume(real_data / "derived_bad" / "dicom_truncated_file")

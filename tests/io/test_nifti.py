@@ -148,7 +148,7 @@ def test_a_file_cut_anywhere_is_refused(
     whole = path.read_bytes()
     for size in (1, 100, 347, 352, len(whole) // 2, len(whole) - 9, len(whole) - 1):
         path.write_bytes(whole[:size])
-        with pytest.raises(VolumeError, match="truncated|no NIfTI") as caught:
+        with pytest.raises(VolumeError, match=r"truncated|no NIfTI") as caught:
             read_volume(path)
         assert str(caught.value).startswith(f"{path}: ")
     path.write_bytes(b"")

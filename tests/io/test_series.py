@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from medcyclegan.errors import GeometryError
+from medcyclegan.io.series import Slice, check_stack, in_order, make_slice, stack_affine
+
+Array = npt.NDArray[Any]
+
+
+def stack(positions: list[list[float]], orientation: list[float] | None = None) -> list[Slice]:
+    pieces = [
+        make_slice(
+            Path(f"s{number}.dcm"),
+            (8, 9),
+            orientation=orientation or [1, 0, 0, 0, 1, 0],
+            position=position,
+            spacing=[0.5, 0.6],
+            distance_mm=2.0,
+        )
+        for number, position in enumerate(positions)
+    ]
+    return in_order(pieces)
+
+
+def up(*heights: float) -> list[list[float]]:
+    return [[5.0, 7.0, height] for height in heights]
+
+
+def test_slices_are_ordered_along_their_normal_and_spaced_by_position() -> None:
+    slices = stack(up(4, 0, 2))
+    check_stack(slices)
+    assert [piece.path.name for piece in slices] == ["s1.dcm", "s2.dcm", "s0.dcm"]
+    expected = [[-0.6, 0, 0, -5], [0, -0.5, 0, -7], [0, 0, 2, 0], [0, 0, 0, 1]]
+    np.testing.assert_allclose(stack_affine(slices), expected)
+
+
+def test_coronal_slices_run_along_their_own_normal() -> None:
+    slices = stack([[0, y, 9] for y in (30, 33, 36)], [1, 0, 0, 0, 0, -1])
+    check_stack(slices)
+    affine = stack_affine(slices)
+    np.testing.assert_allclose(affine[:3, 2], [0, -3, 0])
+    np.testing.assert_allclose(affine[:3, 1], [0, 0, -0.5])
+
+
+@pytest.mark.parametrize(
+    ("positions", "says"),
+    [
+        (up(0, 2, 2, 4), r"same place, s1\.dcm and s2\.dcm"),
+        (up(0, 0, 2, 2, 4, 4), "2 more such pairs"),
+        (up(0, 2, 6, 8), r"6\.?\d* mm|4 mm between s1\.dcm \(slice 2\) and s2\.dcm.*1 missing"),
+        (up(0, 2, 4, 10), "6 mm between .*2 missing"),
+        (up(0, 2, 4, 5), "1 mm between .*uneven gaps"),
+        ([[0, 0, 0], [0, 0.5, 2], [0, 1, 4]], "gantry tilt of 14.0 degrees"),
+        ([[0, 0, 0], [0, 0, 2], [0.3, 0, 4], [0, 0, 6], [0, 0, 8]], r"drift: s2\.dcm \(slice 3\)"),
+    ],
+)
+def test_what_is_no_even_stack_is_refused_by_name_and_number(
+    positions: list[list[float]], says: str
+) -> None:
+    with pytest.raises(GeometryError, match=says):
+        check_stack(stack(positions))
+
+
+@pytest.mark.parametrize(
+    "positions",
+    [
+        up(0, 0.7, 1.5, 2.2, 3.0),  # 0.75 mm, rounded to 0.1 mm by the scanner
+        up(0, 5.05, 10, 15),
+        [[0, 0, 0], [0, 0.01, 2], [0, 0.02, 4]],  # leans by 0.3 degrees
+        up(3),
+    ],
+)
+def test_rounding_of_positions_is_no_fault(positions: list[list[float]]) -> None:
+    check_stack(stack(positions))
+
+
+def test_mixed_pixel_spacings_are_refused() -> None:
+    one, other = stack(up(0, 2))
+    wide = make_slice(
+        other.path,
+        (8, 9),
+        orientation=[1, 0, 0, 0, 1, 0],
+        position=[5, 7, 2],
+        spacing=[0.7, 0.7],
+        distance_mm=0,
+    )
+    with pytest.raises(GeometryError, match="mixes pixel spacings"):
+        check_stack([one, wide])

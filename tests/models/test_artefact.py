@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import safetensors.torch
+import torch
+
+from medcyclegan.config import parse_model
+from medcyclegan.domains import DIRECTIONS, Pair
+from medcyclegan.errors import CheckpointError, MedCycleGANError
+from medcyclegan.intensity import Window
+from medcyclegan.models import TranslationModel, make_model
+from medcyclegan.models.artefact import CARD, WEIGHTS, ModelCard, load_model, save_model
+
+MODEL: dict[str, Any] = {
+    "kind": "cyclegan",
+    "lambda_cycle": {"a": 10.0, "b": 2.0},
+    "generator": {"kind": "resnet", "filters": 2, "blocks": 1, "norm": "batch"},
+    "discriminator": {"kind": "patchgan", "filters": 2, "layers": 1},
+}
+MODEL = parse_model(MODEL).model_dump(mode="json")  # as train.py puts it into the card
+
+MADE = ModelCard(
+    model=MODEL,
+    window=Window(-200.0, 600.0),
+    spacing_mm=1.5,
+    size=64,
+    neighbors=3,
+    domains=Pair("contrast", "noncontrast"),
+    versions={"medcyclegan": "0"},
+)
+
+
+def made(seed: int = 0) -> TranslationModel:
+    torch.manual_seed(seed)
+    model = make_model(parse_model(MODEL), 3)
+    for network in model.generators.values():
+        for name, buffer in network.named_buffers():
+            if name.endswith("running_mean"):
+                buffer.uniform_(-0.1, 0.1)  # running statistics are part of the model
+        for parameter in network.get_submodule("network.head").parameters():
+            torch.nn.init.normal_(parameter, 0, 0.05)
+    model.generators.eval()
+    return model
+
+
+def test_a_model_translates_the_same_after_a_round_trip(tmp_path: Path) -> None:
+    model = made()
+    save_model(tmp_path / "model", model, MADE)
+    loaded, card, digest = load_model(tmp_path / "model")
+    loaded.generators.eval()
+    stacks = torch.rand(2, 3, 16, 16) * 2 - 1
+    with torch.inference_mode():
+        for direction in DIRECTIONS:
+            translated = model.translate(stacks, direction)
+            assert torch.equal(loaded.translate(stacks, direction), translated)
+            assert float((translated - stacks[:, 1:2]).abs().max()) > 0.01
+    assert card == MADE
+    assert json.loads((tmp_path / "model" / CARD).read_text())["sha256"] == digest
+
+
+def test_equal_models_are_equal_bytes(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        save_model(tmp_path / name, made(), MADE)
+    for file in (WEIGHTS, CARD):
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+    assert sorted(path.name for path in (tmp_path / "one").iterdir()) == [CARD, WEIGHTS]
+
+
+def test_only_generators_are_handed_on(tmp_path: Path) -> None:
+    model = made()
+    fake = torch.rand(1, 3, 16, 16)
+    model.discriminator_losses(Pair(fake, fake), Pair(fake, fake))  # fills the image pools
+    save_model(tmp_path, model, MADE)
+    names = set(safetensors.torch.load_file(tmp_path / WEIGHTS))
+    assert names == set(model.generators.state_dict())
+    assert all(name.startswith(DIRECTIONS) for name in names)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_not_written(tmp_path: Path, value: float) -> None:
+    save_model(tmp_path, made(), MADE)
+    before = (tmp_path / WEIGHTS).read_bytes()
+    model = made(1)
+    next(model.generators["b_to_a"].parameters()).data[0] = value
+    with pytest.raises(MedCycleGANError, match=r"b_to_a\.\S+ is not finite"):
+        save_model(tmp_path, model, MADE)
+    assert (tmp_path / WEIGHTS).read_bytes() == before
+
+
+def rewrite(folder: Path, weights: dict[str, torch.Tensor]) -> None:
+    """Replace the weights and what the card says of them."""
+    data = safetensors.torch.save(weights)
+    (folder / WEIGHTS).write_bytes(data)
+    card = json.loads((folder / CARD).read_text())
+    (folder / CARD).write_text(json.dumps(card | {"sha256": hashlib.sha256(data).hexdigest()}))
+
+
+def test_weights_that_are_not_finite_are_not_read(tmp_path: Path) -> None:
+    save_model(tmp_path, made(), MADE)
+    weights = safetensors.torch.load_file(tmp_path / WEIGHTS)
+    name = next(name for name in weights if name.endswith("weight"))
+    weights[name][0] = float("nan")
+    rewrite(tmp_path, weights)
+    with pytest.raises(CheckpointError, match="is not finite"):
+        load_model(tmp_path)
+
+
+def test_a_card_beside_other_weights_is_refused(tmp_path: Path) -> None:
+    save_model(tmp_path / "one", made(0), MADE)
+    save_model(tmp_path / "two", made(1), MADE)
+    (tmp_path / "one" / WEIGHTS).write_bytes((tmp_path / "two" / WEIGHTS).read_bytes())
+    with pytest.raises(CheckpointError, match=r"is not what model\.json describes"):
+        load_model(tmp_path / "one")
+
+
+def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
+    wider = MODEL | {"generator": MODEL["generator"] | {"filters": 3}}
+    save_model(tmp_path, made(), replace(MADE, model=wider))
+    with pytest.raises(CheckpointError, match="does not fit the networks"):
+        load_model(tmp_path)
+
+
+def test_a_method_that_is_not_known_here_is_refused(tmp_path: Path) -> None:
+    save_model(tmp_path, made(), replace(MADE, model={"kind": "MyOwn"}))
+    with pytest.raises(CheckpointError, match="does not fit the networks"):
+        load_model(tmp_path)
+
+
+@pytest.mark.parametrize("file", [WEIGHTS, CARD])
+@pytest.mark.parametrize("damage", ["missing", "truncated", "nonsense"])
+def test_damaged_files_are_refused_by_name(tmp_path: Path, file: str, damage: str) -> None:
+    save_model(tmp_path, made(), MADE)
+    path = tmp_path / file
+    if damage == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:100] if damage == "truncated" else b"\x80\x02c\xff")
+    with pytest.raises(CheckpointError) as caught:
+        load_model(tmp_path)
+    assert str(caught.value).startswith(str(path))
+    assert "\n" not in str(caught.value)
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"format": 2},
+        {"window": {"low_hu": 600, "high_hu": -200}},
+        {"window": {"low": 0}},
+        {"domains": {"a": "x"}},
+        {"neighbors": None},
+    ],
+)
+def test_a_card_that_makes_no_sense_is_refused(tmp_path: Path, change: dict[str, Any]) -> None:
+    save_model(tmp_path, made(), MADE)
+    card = json.loads((tmp_path / CARD).read_text())
+    (tmp_path / CARD).write_text(json.dumps(card | change))
+    with pytest.raises(CheckpointError) as caught:
+        load_model(tmp_path)
+    assert str(caught.value).startswith(str(tmp_path / CARD))

@@ -1,0 +1,81 @@
+"""The manifest: what it holds comes back, in the order of the sources, and nothing else does."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from medcyclegan.errors import InputError
+from medcyclegan.files import sha256
+from medcyclegan.manifest import Entry, Manifest, Origin
+
+
+def entry(folder: Path, source: str, *, labels: bool = False) -> Entry:
+    """Write an output and return the line that describes it."""
+    output = f"{source}_b.nii.gz"
+    paths = [folder / output, *([folder / "labels" / output] if labels else [])]
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(str(path.name).encode())
+    return Entry(
+        origin=Origin(source, "1" * 64, "2" * 64 if labels else None, "a_to_b", "3" * 64, 0.7),
+        output=output,
+        output_sha256=sha256(paths[0]),
+        labels=f"labels/{output}" if labels else None,
+        labels_sha256=sha256(paths[1]) if labels else None,
+        versions={"medcyclegan": "0"},
+    )
+
+
+def test_entries_come_back_in_the_order_of_their_sources(tmp_path: Path) -> None:
+    manifest = Manifest(tmp_path)
+    for source in ("sub/z", "b", "sub-a/y", "a"):
+        manifest.add(entry(tmp_path, source, labels=source == "b"))
+    again = Manifest(tmp_path)
+    assert again.entries == manifest.entries
+    lines = (tmp_path / "manifest.jsonl").read_text().splitlines()
+    assert [json.loads(line)["source"] for line in lines] == ["a", "b", "sub/z", "sub-a/y"]
+    again.write()
+    assert (tmp_path / "manifest.jsonl").read_text().splitlines() == lines
+
+
+def test_finished_is_what_is_whole_and_of_the_same_origin(tmp_path: Path) -> None:
+    manifest = Manifest(tmp_path)
+    made = entry(tmp_path, "a", labels=True)
+    manifest.add(made)
+    assert manifest.is_finished(made.output, made.origin)
+    assert not manifest.is_finished("b_b.nii.gz", made.origin)
+    changes: tuple[dict[str, Any], ...] = (
+        {"source_sha256": "4"},
+        {"labels_source_sha256": None},
+        {"direction": "b_to_a"},
+        {"strength": 0.6},
+    )
+    for change in changes:
+        assert not manifest.is_finished(made.output, replace(made.origin, **change))
+    (tmp_path / "labels" / made.output).write_bytes(b"touched")
+    assert not manifest.is_finished(made.output, made.origin)
+
+
+@pytest.mark.parametrize("line", ["no json", "[]", "{}", '{"source": "a"}', "\x00", "1"])
+def test_a_manifest_that_is_not_ours_is_refused(tmp_path: Path, line: str) -> None:
+    manifest = Manifest(tmp_path)
+    manifest.add(entry(tmp_path, "a"))
+    whole = manifest.path.read_text()
+    manifest.path.write_text(whole + line + "\n")
+    with pytest.raises(InputError, match=r"line 2 cannot be read as ours.*--overwrite"):
+        Manifest(tmp_path)
+    assert Manifest(tmp_path, overwrite=True).entries == {}
+
+
+def test_leftovers_of_a_killed_run_do_not_make_a_folder_foreign(tmp_path: Path) -> None:
+    (tmp_path / ".medcyclegan-x").mkdir()
+    assert Manifest(tmp_path).entries == {}
+    assert Manifest(tmp_path / "not there").entries == {}
+    (tmp_path / "sub").mkdir()
+    with pytest.raises(InputError, match="is not empty"):
+        Manifest(tmp_path)
