@@ -61,7 +61,9 @@ def apply_change(
     The network saw `clip(hu, window)`. Below the window voxels keep their value, and the change
     fades in over the lowest twentieth of the window. Above it the network saw only `high_hu`:
     where it leaves that alone (bone, metal) the voxel keeps its HU; where it pulls that down
-    (an opacified vessel) the excess over `high_hu` comes off, too, fading smoothly between the two.
+    (an opacified vessel) the excess over `high_hu` comes off, too. In between, from a tenth to
+    four tenths of the window's width, it comes off by degrees: less than that is what networks
+    leave of bone they mean to keep, more is what no bone loses.
 
     Args:
         hu: original voxels, HU, any shape.
@@ -73,7 +75,7 @@ def apply_change(
     """
     fade_in = _smoothstep((hu - window.low_hu) / (0.05 * window.width_hu))
     excess = np.maximum(hu - window.high_hu, 0.0)
-    pulled_down = _smoothstep((-change_hu / window.width_hu - 0.025) / 0.1)
+    pulled_down = _smoothstep((-change_hu / window.width_hu - 0.1) / 0.3)
     return (hu + change_hu * fade_in - excess * pulled_down).astype(np.float32)
 
 

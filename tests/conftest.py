@@ -6,6 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("medcyclegan", deadline=None)  # machines are slow at times
+settings.load_profile("medcyclegan")
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: equal runs, equal sums
 

@@ -136,9 +136,8 @@ def test_an_earlier_demo_is_replaced_and_what_others_put_there_stays(
 
 
 def test_any_other_out_is_refused_and_left_as_it_was(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tiny: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
     folder = tmp_path / "full"
     (folder / "phantom").mkdir(parents=True)
     (folder / "phantom" / "precious.txt").write_text("mine")

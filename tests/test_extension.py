@@ -100,7 +100,7 @@ def test_a_method_defined_here_is_trained_and_used(tmp_path: Path) -> None:
     assert summary.written == [tmp_path / "out/ct_dark.nii.gz"]
     before = read_volume(tmp_path / "a/ct.nii.gz").array
     after = read_volume(summary.written[0]).array
-    assert nibabel.load(summary.written[0]).get_data_dtype() == np.int16
+    assert nibabel.Nifti1Image.from_filename(summary.written[0]).get_data_dtype() == np.int16
     trunk = before > 100
     change_hu = amount * (config.window.high_hu - config.window.low_hu) / 2
     assert np.abs(after[trunk] - before[trunk] - change_hu).max() <= 0.51

@@ -51,7 +51,7 @@ def read_to_end(stream: IO[bytes], expected: int, head: bytes = b"") -> bytearra
         data += block
     if len(data) > limit:
         raise VolumeError(
-            f"holds more than the {expected} bytes of voxels that its header declares; its header "
+            f"holds more than the {expected} bytes that its header declares; its header "
             "or its content is wrong"
         )
     check_length(len(data), expected)
@@ -66,8 +66,7 @@ def check_length(found: int, expected: int) -> None:
     """
     if found < expected:
         raise VolumeError(
-            f"is truncated: {found} bytes of voxels where its header declares {expected}; "
-            "copy it anew"
+            f"is truncated: {found} bytes where its header declares {expected}; copy it anew"
         )
 
 

@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-CT_CLASS = "1.2.840.10008.5.1.4.1.1.2"
 RAS_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 Array = npt.NDArray[Any]
@@ -42,7 +41,7 @@ def series_on_disk(
     """Write a volume (I, J, K) as one DICOM file a slice; `change` may spoil each data set."""
     import pydicom
     from pydicom.dataset import FileMetaDataset
-    from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+    from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
     folder.mkdir(parents=True, exist_ok=True)
     lps = RAS_LPS @ affine
@@ -53,7 +52,7 @@ def series_on_disk(
         dataset = pydicom.Dataset()
         dataset.file_meta = FileMetaDataset()
         dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-        dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = CT_CLASS
+        dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = CTImageStorage
         dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = generate_uid()
         dataset.SeriesInstanceUID, dataset.StudyInstanceUID = series_uid, study_uid
         dataset.PatientID, dataset.Modality, dataset.SeriesNumber = "PLANTED-ID", "CT", 3

@@ -47,7 +47,7 @@ def test_a_volume_is_the_same_as_its_nifti(
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.int32, np.float32])
 @pytest.mark.parametrize("suffix", [".mha", ".nrrd"])
 def test_labels_keep_values_and_type(tmp_path: Path, suffix: str, dtype: type) -> None:
-    array = np.arange(24).reshape(2, 3, 4).astype(dtype)
+    array: Array = np.arange(24).reshape(2, 3, 4).astype(dtype)
     SimpleITK.WriteImage(image_of(array), str(tmp_path / f"labels{suffix}"))
     labels = read_labels(tmp_path / f"labels{suffix}")
     np.testing.assert_array_equal(labels.array, array)
@@ -78,7 +78,7 @@ def test_a_packed_stream_with_a_flipped_bit_is_refused(tmp_path: Path, make_ct: 
         data = bytearray(path.read_bytes())
         data[-5] ^= 1
         path.write_bytes(data)
-        with pytest.raises(VolumeError, match="damaged|unpacks to more"):
+        with pytest.raises(VolumeError, match=r"damaged|unpacks to more"):
             read_volume(path)
 
 

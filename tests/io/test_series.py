@@ -36,7 +36,7 @@ def test_slices_are_ordered_along_their_normal_and_spaced_by_position() -> None:
     slices = stack(up(4, 0, 2))
     check_stack(slices)
     assert [piece.path.name for piece in slices] == ["s1.dcm", "s2.dcm", "s0.dcm"]
-    expected = [[-0.6, 0, 0, -5], [0, -0.5, 0, -7], [0, 0, 2, 0], [0, 0, 0, 1]]
+    expected = np.array([[-0.6, 0, 0, -5], [0, -0.5, 0, -7], [0, 0, 2, 0], [0, 0, 0, 1]])
     np.testing.assert_allclose(stack_affine(slices), expected)
 
 

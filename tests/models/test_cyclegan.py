@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from medcyclegan.config import CycleGANConfig, parse_model
-from medcyclegan.domains import DIRECTIONS, DOMAINS, Pair
+from medcyclegan.domains import DIRECTIONS, DOMAINS, Direction, Pair
 from medcyclegan.losses import total
 from medcyclegan.models import make_model
 from medcyclegan.models.cyclegan import CycleGAN
@@ -203,7 +203,7 @@ def test_the_gradient_of_a_step_is_that_of_a_plain_one(output: str, upsampling: 
     g = {d: doubled(model.generators[d]) for d in DIRECTIONS}
     d = {domain: doubled(model.discriminators[domain]) for domain in DOMAINS}
 
-    def translated(direction: str, x: Tensor) -> Tensor:
+    def translated(direction: Direction, x: Tensor) -> Tensor:
         return plain_generator(g[direction], x, output=output, upsampling=upsampling)
 
     loss = torch.zeros((), dtype=torch.float64)

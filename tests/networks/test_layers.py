@@ -82,7 +82,7 @@ def test_initial_weights_are_those_of_the_paper() -> None:
         nn.Conv2d(16, 64, 3), nn.ConvTranspose2d(64, 16, 3), nn.BatchNorm2d(4096)
     )
     initialize(network)
-    for layer in network[:2]:
+    for layer in list(network)[:2]:
         assert isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)
         assert layer.bias is not None
         assert float(layer.weight.detach().mean()) == pytest.approx(0, abs=1e-3)

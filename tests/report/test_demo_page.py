@@ -167,11 +167,12 @@ def test_pictures_in_the_page_are_those_of_the_case() -> None:
 
 def test_the_slice_shown_has_all_organs_rather_than_most_of_one() -> None:
     array = np.zeros((6, 4, 5), np.uint8)
-    array[:, :3, 1] = LABELS["liver"]
-    array[:2, 0, 3] = LABELS["liver"]
-    array[2:4, 0, 3] = LABELS["kidney_cortex"]
-    array[4:, 0, 3] = LABELS["pancreas"]
-    array[4:, 0, 4] = LABELS["pancreas"]
+    array[:4, :, 1] = LABELS["liver"]
+    array[4:, :, 1] = LABELS["pancreas"]
+    array[:, 0, 2] = LABELS["kidney_cortex"]
+    array[:3, 1:3, 3] = LABELS["liver"]
+    array[:3, 0, 3] = LABELS["kidney_medulla"]
+    array[3:, 0, 3] = LABELS["pancreas"]
     assert choose_slice(Labels(array, AFFINE)) == 3
     array[array == LABELS["pancreas"]] = 0  # a scan that does not reach an organ
     assert choose_slice(Labels(array, AFFINE)) == 3

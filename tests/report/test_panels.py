@@ -24,9 +24,9 @@ def decoded(data: bytes) -> npt.NDArray[np.uint8]:
 
 
 def test_greys_run_over_the_soft_tissue_window() -> None:
-    rgb = gray(np.array([[-1000.0, -160.0, 40.0, 240.0, 3000.0]]))
+    rgb = gray(np.array([[-1000.0, -160.0, 80.0, 240.0, 3000.0]]))
     assert rgb.shape == (1, 5, 3)
-    assert rgb[0, :, 0].tolist() == [0, 0, 128, 255, 255]
+    assert rgb[0, :, 0].tolist() == [0, 0, 153, 255, 255]
     assert (rgb == rgb[..., :1]).all()
 
 

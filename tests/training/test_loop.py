@@ -151,7 +151,7 @@ def test_draws_depend_on_the_seed(tmp_path: Path) -> None:
             drawn.append(torch.rand(()).item())
             return super().generator_losses(real)
 
-    runs = []
+    runs: list[list[float]] = []
     for seed in (3, 3, 4):
         drawn: list[float] = []
         model = Draws(tiny().config)

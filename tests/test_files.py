@@ -1,0 +1,76 @@
+"""Files are whole or absent."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from medcyclegan import files
+from medcyclegan.errors import MedCycleGANError
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_file_appears_whole_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
+    target = tmp_path / "deep" / "file.nii.gz"
+    with files.atomic_path(target) as temporary:
+        assert temporary.name == target.name
+        temporary.write_bytes(b"whole")
+        assert not target.exists()
+    assert target.read_bytes() == b"whole"
+    assert names(target.parent) == ["file.nii.gz"]
+
+
+def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    target = tmp_path / "file"
+    files.write_bytes(target, b"old")
+
+    def fail() -> None:
+        with files.atomic_path(target) as temporary:
+            temporary.write_bytes(b"half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert target.read_bytes() == b"old"
+    assert names(tmp_path) == ["file"]
+
+
+def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(MedCycleGANError, match="cannot write") as caught:
+        files.write_bytes(tmp_path / "file" / "below", b"")
+    assert caught.value.exit_code == 1
+    assert "\n" not in str(caught.value)
+
+
+def test_json_holds_no_nan(tmp_path: Path) -> None:
+    files.write_json(tmp_path / "x.json", {"dice": 0.5, "name": "Ü"})
+    assert json.loads((tmp_path / "x.json").read_text(encoding="utf-8")) == {
+        "dice": 0.5,
+        "name": "Ü",
+    }
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        files.write_json(tmp_path / "y.json", float("nan"))
+    assert names(tmp_path) == ["x.json"]
+
+
+def test_what_was_interrupted_is_removed_at_any_depth(tmp_path: Path) -> None:
+    (tmp_path / "a" / ".medcyclegan-x").mkdir(parents=True)
+    (tmp_path / "a" / ".medcyclegan-x" / "half").write_bytes(b"")
+    (tmp_path / ".medcyclegan-y").write_bytes(b"")
+    (tmp_path / "a" / "kept").write_bytes(b"")
+    files.remove_temporaries(tmp_path)
+    assert [p.name for p in tmp_path.rglob("*") if p.is_file()] == ["kept"]
+    assert names(tmp_path) == ["a"]
+
+
+def test_sha256_is_that_of_all_bytes_in_order(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"a")
+    (tmp_path / "bc").write_bytes(b"bc")
+    digest = files.sha256(tmp_path / "a", tmp_path / "bc")
+    assert digest == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
