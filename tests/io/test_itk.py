@@ -138,3 +138,17 @@ def test_colour_is_refused(tmp_path: Path) -> None:
         SimpleITK.WriteImage(image, str(tmp_path / name))
         with pytest.raises(VolumeError):
             read_volume(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [("ct.mha", b"14 12 6", b"14 12 7"), ("ct.nrrd", b"14 12 6", b"14 12 7")],
+)
+def test_a_packed_stream_shorter_than_declared_is_refused(
+    tmp_path: Path, make_ct: MakeCT, name: str, old: bytes, new: bytes
+) -> None:
+    path = tmp_path / name
+    SimpleITK.WriteImage(image_of(make_ct()), str(path), True)
+    path.write_bytes(path.read_bytes().replace(old, new))
+    with pytest.raises(VolumeError, match="truncated"):
+        read_volume(path)
