@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from medcyclegan.errors import ConfigError
 
-Array = TypeVar("Array")  # a numpy array or a torch tensor: both know * + and clip
+Array = TypeVar("Array", bound=Any)  # a numpy array or a torch tensor: both know * + and clip
 
 
 @dataclass(frozen=True)
@@ -41,16 +41,16 @@ class Window:
 
     def to_unit(self, hu: Array) -> Array:
         """Return HU clipped to the window and mapped to [-1, 1]; floating point in, same out."""
-        clipped = hu.clip(self.low_hu, self.high_hu)  # type: ignore[attr-defined]
-        return ((clipped - self.low_hu) * (2.0 / self.width_hu) - 1.0).clip(-1.0, 1.0)  # type: ignore[no-any-return]
+        clipped = hu.clip(self.low_hu, self.high_hu)
+        return ((clipped - self.low_hu) * (2.0 / self.width_hu) - 1.0).clip(-1.0, 1.0)
 
     def to_hu(self, unit: Array) -> Array:
         """Return HU of values in [-1, 1]: the inverse of `to_unit` inside the window."""
-        return (unit + 1.0) * (self.width_hu / 2.0) + self.low_hu  # type: ignore[operator,no-any-return]
+        return (unit + 1.0) * (self.width_hu / 2.0) + self.low_hu
 
     def change_to_hu(self, unit: Array) -> Array:
         """Return a difference on the [-1, 1] scale as a difference in HU."""
-        return unit * (self.width_hu / 2.0)  # type: ignore[operator,no-any-return]
+        return unit * (self.width_hu / 2.0)
 
 
 def apply_change(

@@ -18,9 +18,8 @@ limits = st.tuples(st.integers(-1100, 1000), st.integers(1, 4000))
 @given(limits, st.lists(st.floats(0.0, 1.0), min_size=1, max_size=20))
 def test_hu_inside_the_window_come_back(limit: tuple[int, int], shares: list[float]) -> None:
     window = Window(limit[0], limit[0] + limit[1])
-    hu = np.float32(window.low_hu + np.array(shares) * window.width_hu).clip(
-        window.low_hu, window.high_hu
-    )
+    hu = (window.low_hu + np.array(shares) * window.width_hu).astype(np.float32)
+    hu = hu.clip(window.low_hu, window.high_hu)
     back = window.to_hu(window.to_unit(hu))
     assert np.abs(back - hu).max() <= 1e-6 * 4 * (window.width_hu + abs(window.low_hu))
 
@@ -53,25 +52,25 @@ def test_no_change_gives_the_voxels_back_bit_for_bit(values: list[float]) -> Non
 
 @given(st.floats(-3000, -200, width=32), st.floats(-800, 800, width=32))
 def test_voxels_below_the_window_keep_their_value(hu: float, change: float) -> None:
-    result = apply_change(np.float32([hu]), np.float32([change]), WINDOW)
+    result = apply_change(np.full(1, hu, np.float32), np.full(1, change, np.float32), WINDOW)
     assert result[0] == np.float32(hu)
 
 
 @given(st.floats(-150, 600, width=32), st.floats(-800, 800, width=32))
 def test_inside_the_window_the_change_is_added(hu: float, change: float) -> None:
-    result = apply_change(np.float32([hu]), np.float32([change]), WINDOW)
+    result = apply_change(np.full(1, hu, np.float32), np.full(1, change, np.float32), WINDOW)
     assert result[0] == pytest.approx(hu + change, abs=1e-3)
 
 
 @given(st.floats(600, 3000, width=32), st.floats(-800, -330, width=32))
 def test_an_opacified_vessel_above_the_window_comes_down_whole(hu: float, change: float) -> None:
-    result = apply_change(np.float32([hu]), np.float32([change]), WINDOW)
+    result = apply_change(np.full(1, hu, np.float32), np.full(1, change, np.float32), WINDOW)
     assert result[0] == pytest.approx(600 + change, abs=1e-3)
 
 
 @given(st.floats(600, 3000, width=32), st.floats(-80, 200, width=32))
 def test_bone_that_is_nearly_left_alone_keeps_its_excess(hu: float, change: float) -> None:
-    result = apply_change(np.float32([hu]), np.float32([change]), WINDOW)
+    result = apply_change(np.full(1, hu, np.float32), np.full(1, change, np.float32), WINDOW)
     assert result[0] == pytest.approx(hu + change, abs=1e-3)
 
 

@@ -7,9 +7,11 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
+import numpy.typing as npt
 import pytest
 import SimpleITK
 
@@ -73,12 +75,12 @@ def test_a_labelled_volume_keeps_grid_hu_and_labels(run: Path, real_data: Path) 
     words = ("augment", str(image), "out", "--labels", str(labels))
     done = medcyclegan(*words, folder=run)
     assert done.returncode == 0, done.stderr
-    source = nibabel.load(image)
+    source = load(image)
     check_translated(
         run / "out" / "example_ct_sm_noncontrast.nii.gz", np.asarray(source.dataobj), source.affine
     )
-    copied = nibabel.load(run / "out" / "labels" / "example_ct_sm_noncontrast.nii.gz")
-    original = nibabel.load(labels)
+    copied = load(run / "out" / "labels" / "example_ct_sm_noncontrast.nii.gz")
+    original = load(labels)
     assert np.array_equal(np.asarray(copied.dataobj), np.asarray(original.dataobj))
     assert copied.get_data_dtype() == original.get_data_dtype()
     before = {p: p.read_bytes() for p in sorted((run / "out").rglob("*")) if p.is_file()}
@@ -88,9 +90,15 @@ def test_a_labelled_volume_keeps_grid_hu_and_labels(run: Path, real_data: Path) 
     assert before == after
 
 
-def check_translated(path: Path, hu: np.ndarray, affine: np.ndarray) -> None:
-    """Check that nibabel and SimpleITK read the input's grid, and what had to stay stayed."""
+def load(path: Path) -> nibabel.nifti1.Nifti1Image:
     image = nibabel.load(path)
+    assert isinstance(image, nibabel.nifti1.Nifti1Image)
+    return image
+
+
+def check_translated(path: Path, hu: npt.NDArray[Any], affine: npt.NDArray[Any]) -> None:
+    """Check that nibabel and SimpleITK read the input's grid, and what had to stay stayed."""
+    image = load(path)
     translated = np.asarray(image.dataobj)
     assert translated.dtype == np.int16
     assert translated.shape == hu.shape

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,7 +22,7 @@ signs = st.tuples(*[st.sampled_from([-1, 1])] * 3)
 
 def affine_of(
     order: list[int], sign: tuple[int, int, int], spacing: tuple[float, float, float]
-) -> np.ndarray:
+) -> npt.NDArray[np.float64]:
     affine = np.eye(4)
     affine[:3, :3] = 0
     for axis in range(3):

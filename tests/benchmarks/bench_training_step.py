@@ -151,16 +151,14 @@ class Ours:
 
 def copy_weights(ours: nn.ModuleDict, plain: nn.ModuleDict) -> None:
     """Give the reference our convolution weights, in order; its extra biases become 0."""
-    kinds = (nn.Conv2d,)
     for mine, theirs in zip(
-        [m for m in ours.modules() if isinstance(m, kinds)],
-        [m for m in plain.modules() if isinstance(m, kinds)],
+        [m for m in ours.modules() if isinstance(m, nn.Conv2d)],
+        [m for m in plain.modules() if isinstance(m, nn.Conv2d)],
         strict=True,
     ):
         theirs.weight.data.copy_(mine.weight.data)
-        theirs.bias.data.zero_()
-        if mine.bias is not None:
-            theirs.bias.data.copy_(mine.bias.data)
+        assert theirs.bias is not None
+        theirs.bias.data.copy_(0 * theirs.bias if mine.bias is None else mine.bias.data)
 
 
 def timed(step: Callable[[Pair[Tensor]], float], real: Pair[Tensor]) -> tuple[float, float]:
@@ -178,7 +176,8 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    ours, plain = (kind(options.filters, options.blocks) for kind in (Ours, Reference))
+    ours = Ours(options.filters, options.blocks)
+    plain = Reference(options.filters, options.blocks)
     copy_weights(ours.model.generators, plain.g)
     copy_weights(ours.model.discriminators, plain.d)
     seconds: dict[str, list[float]] = {"medcyclegan": [], "reference": []}
