@@ -31,6 +31,7 @@ SHOWN = 4  # slices of each domain in a picture of samples
 MAY_CHANGE = {  # in a run that is resumed
     "steps",
     "learning_rate",
+    "discriminator_learning_rate",
     "log_every",
     "sample_every",
     "checkpoint_minutes",
@@ -174,6 +175,7 @@ def _schedule(config: Config) -> Schedule:
     return Schedule(
         steps=training.steps,
         learning_rate=training.learning_rate,
+        discriminator_learning_rate=training.discriminator_learning_rate or training.learning_rate,
         constant_fraction=training.constant_fraction,
         seed=training.seed,
         ema=training.ema,

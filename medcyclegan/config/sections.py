@@ -100,6 +100,8 @@ class TrainingConfig(Section):
     """Slices, or stacks, of each domain in a step."""
     learning_rate: Annotated[Number, Field(gt=0, le=1)] = 2.0e-4
     """Of Adam(0.5, 0.999), in the constant part."""
+    discriminator_learning_rate: Annotated[Number, Field(gt=0, le=1)] | None = None
+    """Another one for the discriminators; null takes the same."""
     constant_fraction: Annotated[Number, Field(ge=0, le=1)] = 0.5
     """Share of the steps at the constant rate; then it falls linearly to 0."""
     ema: Annotated[Number, Field(ge=0, lt=1)] = 0.0

@@ -38,8 +38,9 @@ class Schedule:
 
     Args:
         steps: optimiser updates of generators and discriminators.
-        learning_rate: Adam's, of generators and discriminators alike.
-        constant_fraction: share of the steps at that rate; then linear to 0.
+        learning_rate: Adam's, of the generators.
+        discriminator_learning_rate: Adam's, of the discriminators.
+        constant_fraction: share of the steps at these rates; then linear to 0.
         seed: of every draw; with the step it gives the random state of that step.
         ema: decay of the generators' running average that is used and exported; 0: the last ones.
         log_every: steps between lines of metrics.jsonl.
@@ -49,6 +50,7 @@ class Schedule:
 
     steps: int
     learning_rate: float
+    discriminator_learning_rate: float
     constant_fraction: float
     seed: int
     ema: float
@@ -93,7 +95,9 @@ class Loop:
         self.average = copy.deepcopy(model) if schedule.ema else model
         self.optimizers = Pair(
             torch.optim.Adam(model.generators.parameters(), schedule.learning_rate, BETAS),
-            torch.optim.Adam(model.discriminators.parameters(), schedule.learning_rate, BETAS),
+            torch.optim.Adam(
+                model.discriminators.parameters(), schedule.discriminator_learning_rate, BETAS
+            ),
         )
         self.step = 0
 
@@ -131,9 +135,10 @@ class Loop:
     def train_step(self) -> dict[str, float]:
         """Update generators, then discriminators, once; return the weighted losses."""
         torch.manual_seed(_step_seed(self.schedule.seed, self.step))
-        rate = self.schedule.learning_rate * constant_then_linear(
+        factor = constant_then_linear(
             self.step, self.schedule.steps, self.schedule.constant_fraction
         )
+        rate = factor * self.schedule.learning_rate
         real = Pair(*(images.to(self.device) for images in self.batch(self.step)))
 
         self.model.discriminators.requires_grad_(False)
@@ -141,7 +146,7 @@ class Loop:
         self._update(self.optimizers.a, losses, rate)
         self.model.discriminators.requires_grad_(True)
         judged = self.model.discriminator_losses(real, Pair(*(f.detach() for f in fake)))
-        self._update(self.optimizers.b, judged, rate)
+        self._update(self.optimizers.b, judged, factor * self.schedule.discriminator_learning_rate)
 
         if self.schedule.ema:
             _move_average(self.average.generators, self.model.generators, self._decay())

@@ -26,6 +26,7 @@ STEPS = 6
 SCHEDULE = Schedule(
     steps=STEPS,
     learning_rate=1e-2,
+    discriminator_learning_rate=5e-3,
     constant_fraction=0.5,
     seed=3,
     ema=0.0,
@@ -300,12 +301,12 @@ def test_what_is_logged_drawn_and_reported(tmp_path: Path) -> None:
     assert [line["learning_rate"] for line in lines] == pytest.approx([1e-2, 5e-3, 2.5e-3])
 
 
-def test_the_learning_rate_reaches_both_optimisers(tmp_path: Path) -> None:
+def test_each_optimiser_has_its_learning_rate(tmp_path: Path) -> None:
     loop = make_loop(tmp_path / "run")
     loop.run()
-    for optimizer in loop.optimizers:
+    for optimizer, rate in zip(loop.optimizers, (1e-2, 5e-3), strict=True):
         group = optimizer.param_groups[0]
-        assert group["lr"] == pytest.approx(1e-2 / 3)  # 3 constant steps, then 1, 2/3, 1/3
+        assert group["lr"] == pytest.approx(rate / 3)  # 3 constant steps, then 1, 2/3, 1/3
         assert group["betas"] == (0.5, 0.999)
 
 
