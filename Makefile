@@ -27,3 +27,4 @@ check: install
 
 bench: install
 	$(BIN)/python tests/benchmarks/bench_training_step.py
+	$(BIN)/python tests/benchmarks/bench_batches.py

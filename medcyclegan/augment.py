@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,12 +13,13 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 
 from medcyclegan import __version__
-from medcyclegan.cases import Case, find_cases, read_labels_of
+from medcyclegan.cases import Case, find_cases, hashes, read_case
 from medcyclegan.domains import Direction, direction_into, target_domain
 from medcyclegan.errors import CheckpointError, InputError, VolumeError
 from medcyclegan.files import remove_temporaries, sha256
-from medcyclegan.io import read_source, write_labels, write_volume
-from medcyclegan.manifest import Entry, Manifest, Origin
+from medcyclegan.intensity import check_strength
+from medcyclegan.io import write_labels, write_volume
+from medcyclegan.manifest import Entry, Manifest, Origin, check_apart, check_paths, labels_beside
 from medcyclegan.translator import Translator
 from medcyclegan.volume import Labels, Volume
 
@@ -63,6 +65,7 @@ def augment(
     overwrite: bool = False,
     dry_run: bool = False,
     say: Callable[[str], None] = print,
+    show: Callable[[str], None] = print,
 ) -> Summary:
     """Translate every volume found, and write it on its own grid with its labels and a manifest.
 
@@ -78,13 +81,13 @@ def augment(
         translator: instead of a checkpoint.
         to: the domain to translate into, by its name; by default domain b.
         labels: folder of label maps named like the volumes, or for one volume a file.
-        strength: share of the change that is applied.
+        strength: share of the change that is applied, 0 to 2.
         device: for a checkpoint: "auto", "cpu", "cuda:0", ...
         batch_size: slices that pass the networks at once.
         overwrite: write to `out` whatever it holds, and make everything anew.
-        dry_run: write nothing, and say what would be written.
-        say: told, one line each, which run is taken, the warnings, in a dry run what would be
-            written, and in the end what was refused.
+        dry_run: read and check all, but translate and write nothing, and show what would be.
+        say: told, one line each, which run is taken, the warnings, and what is refused.
+        show: told, one line each, what a dry run would write.
 
     Returns:
         What was written, skipped and refused. Some may be refused; if nothing else was there, this
@@ -96,36 +99,70 @@ def augment(
             several volumes that are refused it names the last; `say` was told the others.
         MedCycleGANError: a file cannot be written; what is finished stays.
     """
-    _check_paths([volumes] if labels is None else [volumes, labels], out)
+    check_strength(strength)
+    check_paths([volumes] if labels is None else [volumes, labels], out)
     manifest = Manifest(out, overwrite=overwrite)
     translator = _translator(translator, checkpoint, device, say)
-    direction = direction_into(to or translator.domains.b, translator.domains)
+    direction = direction_into(translator.domains.b if to is None else to, translator.domains)
     manifest.check_same_making(translator.identity, strength)
     found = find_cases(volumes, labels)
-    _check_apart([file for case in found.cases for file in case.source.files], out)
-    summary = Summary(failed=found.refused)
-
-    def warn(line: str) -> None:
-        summary.warnings.append(line)
-        say(line)
-
+    check_apart([file for case in found.cases for file in case.source.files], out)
+    report = _Report(say)
     for line in found.warnings:
-        warn(line)
-    work = _Work(translator, direction, strength, batch_size, manifest, dry_run, warn)
-    for job, outcome in work.run(_plan(found.cases, work.domain, summary)):
-        if isinstance(outcome, VolumeError):
-            summary.failed.append((job.case.source.path, str(outcome)))
-            continue
-        (summary.written if outcome else summary.skipped).append(out / job.output)
-        if dry_run and outcome:
-            say(f"{job.case.source.path} -> {out / job.output}")
-    reasons = [reason for _, reason in summary.failed]
-    done = bool(summary.written or summary.skipped)
-    for line in reasons if done else reasons[:-1]:
-        say(line)
-    if not done:
-        raise InputError(reasons[-1])
-    return summary
+        report.warn(line)
+    work = _Work(translator, direction, strength, batch_size, manifest, dry_run, report.warn)
+    with report:
+        for path, reason in found.refused:
+            report.refuse(path, reason)
+        for job, outcome in work.run(_plan(found.cases, work.domain, report.refuse)):
+            if isinstance(outcome, VolumeError):
+                report.refuse(job.case.source.path, str(outcome))
+                continue
+            report.finish(out / job.output, made=outcome)
+            if dry_run and outcome:
+                show(f"{job.case.source.path} -> {out / job.output}")
+    return report.summary
+
+
+class _Report:
+    """Fills a summary, and says refusals as they come.
+
+    While nothing is finished the last one is kept back, since it may become the error: leaving the
+    block raises it if nothing ever was.
+    """
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self.summary = Summary()
+        self._say = say
+        self._kept = ""
+
+    def warn(self, line: str) -> None:
+        self.summary.warnings.append(line)
+        self._say(line)
+
+    def refuse(self, path: Path, reason: str) -> None:
+        self._say_kept()
+        self.summary.failed.append((path, reason))
+        self._kept = reason
+        if self.summary.written or self.summary.skipped:
+            self._say_kept()
+
+    def finish(self, output: Path, *, made: bool) -> None:
+        (self.summary.written if made else self.summary.skipped).append(output)
+        self._say_kept()
+
+    def _say_kept(self) -> None:
+        if self._kept:
+            self._say(self._kept)
+        self._kept = ""
+
+    def __enter__(self) -> None:
+        """Begin with the volumes."""
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None and self._kept:
+            raise InputError(self._kept)
+        self._say_kept()
 
 
 def _translator(
@@ -179,7 +216,12 @@ class _Work:
         if not self.dry_run:
             remove_temporaries(self.manifest.folder)
         console = Console(stderr=True)
-        with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
+        with Progress(
+            console=console,
+            disable=not console.is_terminal,
+            transient=True,
+            redirect_stdout=sys.stdout.isatty(),  # the bar is on stderr: what goes to a pipe, stays
+        ) as progress:
             volumes = progress.add_task("volumes", total=len(jobs))
             slices = progress.add_task("slices")
             for job in jobs:
@@ -192,17 +234,18 @@ class _Work:
                 progress.advance(volumes)
 
     def _do(self, job: _Job, progress: Progress, slices: TaskID) -> bool:
-        origin = self._origin(job.case)
+        name, model = str(job.case.name), self.translator.identity
+        origin = Origin(name, *hashes(job.case), self.direction, model, self.strength)
         if self.manifest.is_finished(job.output, origin):
             return False
-        if self.dry_run:
-            return True
-        source, label = job.case.source, job.case.label
-        volume = read_source(source)
-        labels = None if label is None else read_labels_of(volume, label)
+        path = job.case.source.path
+        volume, labels = read_case(job.case)
         for line in volume.provenance.warnings:
-            self.warn(f"{source.path}: {line}")
+            self.warn(f"{path}: {line}")
         try:
+            self.translator.check(volume)
+            if self.dry_run:
+                return True
             translated = self.translator.translate(
                 volume,
                 self.direction,
@@ -211,22 +254,11 @@ class _Work:
                 report=lambda done, total: progress.update(slices, completed=done, total=total),
             )
         except VolumeError as error:
-            raise type(error)(f"{source.path}: {error}") from error
+            raise type(error)(f"{path}: {error}") from error
         except (MemoryError, torch.OutOfMemoryError) as error:
-            reason = f"{source.path}: does not fit into memory; lower --batch-size"
-            raise VolumeError(reason) from error
+            raise VolumeError(f"{path}: does not fit into memory; lower --batch-size") from error
         self._write(job, origin, translated, labels)
         return True
-
-    def _origin(self, case: Case) -> Origin:
-        return Origin(
-            source=str(case.name),
-            source_sha256=sha256(*case.source.files),
-            labels_source_sha256=None if case.label is None else sha256(case.label),
-            direction=self.direction,
-            model=self.translator.identity,
-            strength=self.strength,
-        )
 
     def _write(self, job: _Job, origin: Origin, volume: Volume, labels: Labels | None) -> None:
         folder = self.manifest.folder
@@ -250,37 +282,17 @@ class _Work:
         )
 
 
-def _plan(cases: Sequence[Case], domain: str, summary: Summary) -> list[_Job]:
+def _plan(cases: Sequence[Case], domain: str, refuse: Callable[[Path, str], None]) -> list[_Job]:
     """Return what each case becomes; one whose output would be another's is refused."""
     jobs: list[_Job] = []
     taken: set[str] = set()
     for case in cases:
         output = str(case.folder / f"{case.source.stem}_{domain}.nii.gz")
-        outputs = [output, f"labels/{output}"] if case.label else [output]
+        outputs = [output, labels_beside(output)] if case.label else [output]
         if not taken.isdisjoint(outputs):
             reason = f"{case.source.path}: {output} would be another volume's, too; rename one"
-            summary.failed.append((case.source.path, reason))
+            refuse(case.source.path, reason)
             continue
         taken.update(outputs)
         jobs.append(_Job(case, output, outputs[1] if case.label else None))
     return jobs
-
-
-def _check_paths(inputs: Sequence[Path], out: Path) -> None:
-    for path in inputs:
-        if not path.exists():
-            raise InputError(f"{path}: no such file or folder")
-    if out.exists() and not out.is_dir():
-        raise InputError(f"{out}: is a file; give a folder to write to")
-    _check_apart(inputs, out)
-
-
-def _check_apart(inputs: Sequence[Path], out: Path) -> None:
-    """Check that neither of input and output lies in the other, whatever links lead there."""
-    target = out.resolve()
-    for path in inputs:
-        origin = path.resolve()
-        if target.is_relative_to(origin) or origin.is_relative_to(target):
-            raise InputError(
-                f"{out}: and the input {path} lie in each other; choose another folder"
-            )

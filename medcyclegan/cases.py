@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
 
-from medcyclegan.errors import GeometryError, InputError
-from medcyclegan.io import Source, find_volumes, read_labels
+from medcyclegan.errors import GeometryError, InputError, VolumeError
+from medcyclegan.files import sha256
+from medcyclegan.io import (
+    Source,
+    files_of,
+    find_volumes,
+    own_name,
+    read_labels,
+    read_source,
+)
 from medcyclegan.io.formats import format_of, split_suffix
 from medcyclegan.volume import Labels, Volume, closest_axes, grid_distance_voxels
 
@@ -92,9 +101,55 @@ def find_cases(volumes: Path, labels: Path | None) -> Cases:
         if labels is not None and not candidates:
             cases.warnings.append(f"{source.path}: no label map in {labels}; the image goes alone")
         label = candidates[0] if candidates else None
-        name = name if name.name else PurePosixPath(volumes.name)
+        name = name if name.name else PurePosixPath(own_name(volumes))
         cases.cases.append(Case(source, name, prefix / source.relative, label))
     return cases
+
+
+def hashes(case: Case) -> tuple[str, str | None]:
+    """Return the SHA-256 of a volume's files, and of its label map's where there is one.
+
+    Raises:
+        VolumeError: a file is none, or cannot be read.
+    """
+    if case.label is None:
+        return _sha256(case.source.files), None
+    with _naming_volume(case):
+        labels = _sha256(files_of(case.label))
+    return _sha256(case.source.files), labels
+
+
+def read_case(case: Case) -> tuple[Volume, Labels | None]:
+    """Return a volume and its label map, on the same grid.
+
+    Raises:
+        VolumeError: one of them cannot be read right, or their grids differ; the message names
+            the volume, and the label map where it is at fault.
+    """
+    volume = read_source(case.source)
+    if case.label is None:
+        return volume, None
+    with _naming_volume(case):
+        return volume, read_labels_of(volume, case.label)
+
+
+@contextlib.contextmanager
+def _naming_volume(case: Case) -> Iterator[None]:
+    try:
+        yield
+    except VolumeError as error:
+        raise type(error)(f"{case.source.path}: its label map {error}") from error
+
+
+def _sha256(files: Sequence[Path]) -> str:
+    try:
+        for path in files:
+            if not path.is_file():
+                raise VolumeError(f"{path}: is no file; check where it leads, or leave it out")
+        return sha256(*files)
+    except OSError as error:
+        where, reason = error.filename or files[0], error.strerror
+        raise VolumeError(f"{where}: cannot be read ({reason}); check its permissions") from error
 
 
 def read_labels_of(volume: Volume, path: Path) -> Labels:

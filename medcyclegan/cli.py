@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
+import signal
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,11 +16,19 @@ import typer
 from typer.exceptions import TyperException
 
 from medcyclegan import __version__
-from medcyclegan.errors import MedCycleGANError
+from medcyclegan.errors import Interrupted, MedCycleGANError
 
 if TYPE_CHECKING:
     from medcyclegan.scan import ScanRow
 
+
+def _path(typed: str | Path) -> Path:
+    if not str(typed):
+        raise typer.BadParameter("is empty: give a path (. is this folder)")
+    return Path(typed)
+
+
+OutFolder = Annotated[Path, typer.Argument(metavar="OUT", parser=_path, help="Folder to write to.")]
 ConfigFile = Annotated[
     str,
     typer.Option(
@@ -89,9 +99,7 @@ def _options(
 
 @app.command()
 def demo(
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write to.")] = Path(
-        "medcyclegan-demo"
-    ),
+    out: OutFolder = Path("medcyclegan-demo"),
 ) -> None:
     """Show the whole story on a phantom: train, augment, evaluate, report. Needs no data."""
     from medcyclegan.demo import demo as run_demo
@@ -102,7 +110,9 @@ def demo(
 
 @app.command()
 def scan(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to look for volumes.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", parser=_path, help="Where to look for volumes.")
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
 ) -> None:
@@ -112,7 +122,9 @@ def scan(
     from medcyclegan.scan import rows_to_csv, rows_to_json
     from medcyclegan.scan import scan as run_scan
 
-    rows = run_scan(folder)
+    rows, skipped = run_scan(folder)
+    for line in skipped:
+        _tell(line)
     if as_json:
         typer.echo(rows_to_json(rows).rstrip())
     elif as_csv:
@@ -141,46 +153,61 @@ def train(
 @app.command()
 def augment(
     volumes: Annotated[
-        Path, typer.Argument(metavar="VOLUMES", help="A volume, a folder of them, or a data set.")
+        Path,
+        typer.Argument(
+            metavar="VOLUMES", parser=_path, help="A volume, a folder of them, or a data set."
+        ),
     ],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write to.")],
+    out: OutFolder,
     *,
     checkpoint: Annotated[
         Path | None,
-        typer.Option(help="Run folder, model folder or .safetensors; default: the last run."),
+        typer.Option(
+            metavar="PATH",
+            parser=_path,
+            help="Run folder, model folder or .safetensors; default: the last run.",
+        ),
     ] = None,
     to: Annotated[
         str | None, typer.Option(metavar="DOMAIN", help="Domain to translate into; default: b.")
     ] = None,
     labels: Annotated[
-        Path | None, typer.Option(help="Folder of label maps to copy along, or one file.")
+        Path | None,
+        typer.Option(
+            metavar="PATH", parser=_path, help="Folder of label maps to copy along, or one file."
+        ),
     ] = None,
-    strength: Annotated[float, typer.Option(help="Share of the change to apply.")] = 1.0,
+    strength: Annotated[float, typer.Option(help="Share of the change to apply, 0 to 2.")] = 1.0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
     batch_size: Annotated[int, typer.Option(min=1, help="Slices at once.")] = 8,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Write to OUT whatever it holds.")
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="List what would be written, and write nothing.")
+        bool,
+        typer.Option("--dry-run", help="Check all, list what would be written, write nothing."),
     ] = False,
 ) -> None:
     """Translate volumes into the other domain, each on its own grid."""
-    from medcyclegan.augment import augment as run_augment
+    with _stoppable(
+        f"{out}: stopped; {'without --overwrite ' * overwrite}the same command goes on"
+    ):
+        from medcyclegan.augment import augment as run_augment
 
-    summary = run_augment(
-        volumes,
-        out,
-        checkpoint=checkpoint,
-        to=to,
-        labels=labels,
-        strength=strength,
-        device=device,
-        batch_size=batch_size,
-        overwrite=overwrite,
-        dry_run=dry_run,
-        say=_tell,
-    )
+        summary = run_augment(
+            volumes,
+            out,
+            checkpoint=checkpoint,
+            to=to,
+            labels=labels,
+            strength=strength,
+            device=device,
+            batch_size=batch_size,
+            overwrite=overwrite,
+            dry_run=dry_run,
+            say=_tell,
+            show=typer.echo,
+        )
     verb = "would be written" if dry_run else "written"
     typer.echo(
         f"{out}: {len(summary.written)} {verb}, {len(summary.skipped)} finished before, "
@@ -204,6 +231,33 @@ def schema() -> None:
     from medcyclegan.config import Config
 
     typer.echo(json.dumps(Config.model_json_schema(), indent=2))
+
+
+@contextlib.contextmanager
+def _stoppable(line: str) -> Iterator[None]:
+    """Say `line` when Ctrl-C, SIGTERM or SIGUSR1 stop what is inside.
+
+    Raises:
+        Interrupted: with that line, after SIGTERM and SIGUSR1.
+        KeyboardInterrupt: after Ctrl-C.
+    """
+    caught: list[int] = []
+
+    def stop(number: int, _frame: object) -> None:
+        caught.append(number)
+        raise KeyboardInterrupt  # unlike other errors, nothing on the way takes it for its own
+
+    old = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGUSR1)}
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        if caught:
+            raise Interrupted(line) from error
+        _tell(line)
+        raise
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
 
 
 def _print_table(rows: Sequence[ScanRow]) -> None:

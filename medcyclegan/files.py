@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -12,9 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from medcyclegan.errors import MedCycleGANError
+from medcyclegan.errors import InputError, MedCycleGANError
 
 TEMPORARY_PREFIX = ".medcyclegan-"
+LOCK = ".medcyclegan.lock"
 
 
 @contextlib.contextmanager
@@ -41,6 +43,43 @@ def atomic_path(target: Path) -> Iterator[Path]:
         raise _cannot_write(target, error) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other runs out of `folder`; the lock goes with the process, however that ends.
+
+    Raises:
+        InputError: another run holds the folder.
+        MedCycleGANError: the folder cannot be made or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        stream = (folder / LOCK).open("ab")
+    except OSError as error:
+        raise _cannot_write(folder, error) from error
+    with stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise InputError(
+                f"{folder}: another run is at work there; wait for it, or choose another output"
+            ) from error
+        try:
+            yield
+        finally:
+            (folder / LOCK).unlink(missing_ok=True)
+
+
+def check_can_hold(folder: Path) -> None:
+    """Check that `folder` is a folder, or that one can be made there.
+
+    Raises:
+        InputError: it is a file, or would lie below one.
+    """
+    above = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not above.is_dir():
+        raise InputError(f"{folder}: {above.name} is a file; choose another output")
 
 
 def write_bytes(target: Path, data: bytes) -> None:

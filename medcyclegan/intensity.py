@@ -8,7 +8,9 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from medcyclegan.errors import ConfigError
+from medcyclegan.errors import ConfigError, InputError
+
+MOST_STRENGTH = 2.0  # beyond it, what networks ask for leaves anything they were shown
 
 Array = TypeVar("Array", bound=Any)  # a numpy array or a torch tensor: both know * + and clip
 
@@ -53,8 +55,21 @@ class Window:
         return unit * (self.width_hu / 2.0)
 
 
+def check_strength(strength: float) -> None:
+    """Check that `strength` is a share of a change that can be applied: from 0 to 2.
+
+    Raises:
+        InputError: it is not.
+    """
+    if not 0 <= strength <= MOST_STRENGTH:
+        raise InputError(f"--strength {strength:g}: must be from 0 to {MOST_STRENGTH:g}; 1 is all")
+
+
 def apply_change(
-    hu: npt.NDArray[np.float32], change_hu: npt.NDArray[np.float32], window: Window
+    hu: npt.NDArray[np.float32],
+    change_hu: npt.NDArray[np.float32],
+    window: Window,
+    strength: float = 1.0,
 ) -> npt.NDArray[np.float32]:
     """Return `hu` plus what the network asks for, exact below the window and smooth above it.
 
@@ -69,6 +84,7 @@ def apply_change(
         hu: original voxels, HU, any shape.
         change_hu: the asked change, HU, same shape.
         window: the window the network was trained with.
+        strength: share of what comes of it that is applied.
 
     Returns:
         New voxels, HU, float32; where `change_hu` is 0, those of `hu` bit for bit.
@@ -76,7 +92,8 @@ def apply_change(
     fade_in = _smoothstep((hu - window.low_hu) / (0.05 * window.width_hu))
     excess = np.maximum(hu - window.high_hu, 0.0)
     pulled_down = _smoothstep((-change_hu / window.width_hu - 0.1) / 0.3)
-    return (hu + change_hu * fade_in - excess * pulled_down).astype(np.float32)
+    change = change_hu * fade_in - excess * pulled_down
+    return (hu + change * np.float32(strength)).astype(np.float32)
 
 
 def _smoothstep(x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

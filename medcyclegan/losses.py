@@ -30,8 +30,8 @@ def cycle_consistency_loss(cycled: Tensor, real: Tensor) -> Tensor:
     """Return E[|F(G(x)) - x|], the L1 distance after both directions (Zhu et al. 2017, eq. 2).
 
     Args:
-        cycled: images (B, 1, H, W) in [-1, 1].
-        real: the images they began as, same shape.
+        cycled: stacks (B, C, H, W) in [-1, 1].
+        real: the stacks they began as, same shape.
     """
     return torch.mean(torch.abs(cycled - real))
 
@@ -40,8 +40,8 @@ def identity_loss(identity: Tensor, real: Tensor) -> Tensor:
     """Return E[|G(y) - y|]: an image already in the target domain stays (section 5.2).
 
     Args:
-        identity: images (B, 1, H, W) in [-1, 1], G(y).
-        real: the images y, same shape.
+        identity: stacks (B, C, H, W) in [-1, 1], G(y).
+        real: the stacks y, same shape.
     """
     return torch.mean(torch.abs(identity - real))
 

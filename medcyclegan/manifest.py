@@ -1,13 +1,14 @@
-"""The manifest of an augmented data set: which file was made from what, and by which model."""
+"""The folder of an augmented data set: a manifest says what was made from what, by which model."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 
 from medcyclegan.domains import Direction
-from medcyclegan.errors import InputError
+from medcyclegan.errors import InputError, MedCycleGANError
 from medcyclegan.files import TEMPORARY_PREFIX, sha256, write_bytes
 
 MANIFEST = "manifest.jsonl"
@@ -55,6 +56,11 @@ class Entry:
     versions: dict[str, str]
 
 
+def labels_beside(output: str) -> str:
+    """Return the name of the label map that goes with an output, relative to the same folder."""
+    return f"labels/{output}"
+
+
 class Manifest:
     """The entries of a folder, on disk in the order of their sources after every addition.
 
@@ -71,11 +77,15 @@ class Manifest:
         self.folder = folder
         self.path = folder / MANIFEST
         self.entries: dict[str, Entry] = {}
-        if overwrite:
-            return
+        self._before: dict[str, Entry] = {}
         if self.path.is_file():
-            self.entries = _read(self.path)
-        elif _holds_something(folder):
+            try:
+                self._before = _read(self.path)
+            except InputError:
+                if not overwrite:
+                    raise
+            self.entries = {} if overwrite else dict(self._before)
+        elif not overwrite and _holds_something(folder):
             raise InputError(
                 f"{folder}: is not empty and holds no {MANIFEST} of ours; choose another folder, "
                 "or --overwrite"
@@ -106,9 +116,30 @@ class Manifest:
         )
 
     def add(self, entry: Entry) -> None:
-        """Take in an entry, in place of an older one of the same output, and write the file."""
+        """Take in an entry, in place of an older one of the same output, and write the file.
+
+        A label map of the older one is removed where the new one has none.
+
+        Raises:
+            MedCycleGANError: a file cannot be written or removed.
+        """
         self.entries[entry.output] = entry
+        old = self._before.get(entry.output)
+        if old is not None and old.labels and entry.labels is None:
+            self._remove_labels(entry.output)
         self.write()
+
+    def _remove_labels(self, output: str) -> None:
+        name = labels_beside(output)  # whatever the file says: nothing else is ours to remove
+        if name in self.entries:
+            return
+        try:
+            (self.folder / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise MedCycleGANError(
+                f"{self.folder / name}: cannot be removed ({error.strerror}), and its volume has "
+                "no labels any more; remove it"
+            ) from error
 
     def write(self) -> None:
         """Write the file, empty at first: it tells the next run that the folder is ours."""
@@ -121,7 +152,10 @@ class Manifest:
 
     def _is_whole(self, name: str, expected: str | None) -> bool:
         path = self.folder / name
-        return path.is_file() and sha256(path) == expected
+        try:
+            return path.is_file() and sha256(path) == expected
+        except OSError:
+            return False
 
 
 def _flat(entry: Entry) -> dict[str, object]:
@@ -150,3 +184,37 @@ def _holds_something(folder: Path) -> bool:
     if not folder.is_dir():
         return False
     return any(not entry.name.startswith(TEMPORARY_PREFIX) for entry in folder.iterdir())
+
+
+def check_paths(inputs: Iterable[Path], out: Path) -> None:
+    """Check that inputs are there, and that `out` can be a folder apart from them.
+
+    Raises:
+        InputError: it is not so.
+    """
+    inputs = tuple(inputs)
+    for path in inputs:
+        if not (path.is_file() or path.is_dir()):
+            raise InputError(f"{path}: no such file or folder")
+    for path in (out, *out.parents):
+        if path.exists() and not path.is_dir():
+            where = "is a file" if path == out else f"lies below the file {path}"
+            raise InputError(f"{out}: {where}; give a folder to write to")
+    check_apart(inputs, out)
+
+
+def check_apart(inputs: Iterable[Path], out: Path) -> None:
+    """Check that neither of input and output lies in the other, whatever links lead there.
+
+    Raises:
+        InputError: one does.
+    """
+    target = out.resolve()
+    for path in inputs:
+        origin = path.resolve()
+        if target == origin:
+            raise InputError(f"{out}: is the input itself; choose another folder to write to")
+        if target.is_relative_to(origin):
+            raise InputError(f"{out}: lies inside the input {path}; choose a folder outside it")
+        if origin.is_relative_to(target):
+            raise InputError(f"{out}: the input {path} lies inside it; choose another folder")

@@ -8,9 +8,10 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import NamedTuple
 
 from medcyclegan.errors import VolumeError
-from medcyclegan.io import Source, find_volumes, read_source
+from medcyclegan.io import Source, find_volumes, own_name, read_source
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,20 @@ class ScanRow:
     accepted: bool
 
 
-def scan(folder: Path) -> list[ScanRow]:
-    """Return a row for each volume in a file or folder tree, in order of path.
+class Scan(NamedTuple):
+    """What a scan came upon.
+
+    Args:
+        rows: one for each volume, in order of path.
+        skipped: what does not claim to be a CT volume, one line each, with its path as typed.
+    """
+
+    rows: list[ScanRow]
+    skipped: list[str]
+
+
+def scan(folder: Path) -> Scan:
+    """Return a row for each volume in a file or folder tree, and what was passed over.
 
     Every volume is read, since its HU range is in its voxels.
 
@@ -53,7 +66,8 @@ def scan(folder: Path) -> list[ScanRow]:
     found = find_volumes(folder)
     rows = [_row(source, folder) for source in found.sources]
     rows += [_refused(path, "", reason, folder) for path, reason in found.refused]
-    return sorted(rows, key=lambda row: row.path)
+    skipped = [f"{path}: skipped, {reason}" for path, reason in found.skipped]
+    return Scan(sorted(rows, key=lambda row: row.path), skipped)
 
 
 def rows_to_json(rows: Sequence[ScanRow]) -> str:
@@ -102,4 +116,4 @@ def _refused(path: Path, format_: str, reason: str, folder: Path) -> ScanRow:
 
 
 def _below(path: Path, folder: Path) -> str:
-    return path.name if path == folder else path.relative_to(folder).as_posix()
+    return own_name(path) if path == folder else path.relative_to(folder).as_posix()

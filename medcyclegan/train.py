@@ -68,6 +68,22 @@ def train(
     if config.training.threads:
         torch.set_num_threads(config.training.threads)
     data = _open_data(config, say)
+    with files.locked(folder):
+        _check_folder(folder, config, resume=resume)
+        _train(config, data, device, model=model, resume=resume, say=say)
+    return folder
+
+
+def _train(
+    config: Config,
+    data: _Data,
+    device: torch.device,
+    *,
+    model: TranslationModel | None,
+    resume: bool,
+    say: Say,
+) -> None:
+    folder = Path(config.output)
     files.remove_temporaries(folder)
     card = _card(config, model)
     if model is None:
@@ -99,11 +115,12 @@ def train(
         )
         if resume:
             loop.resume()
+        if loop.step < config.training.steps:
+            (folder / "finished.json").unlink(missing_ok=True)
         loop.run()
     draw(loop.step, loop.average)
     files.write_json(folder / "finished.json", {"steps": loop.step})
     say(f"{folder}: trained {loop.step} steps; the model is {folder / 'model'}")
-    return folder
 
 
 class _Data(NamedTuple):
@@ -112,21 +129,26 @@ class _Data(NamedTuple):
 
 
 def _open_data(config: Config, say: Say) -> _Data:
-    store = SliceStore(config.slices.spacing_mm, warn=say)
+    window = Window(config.window.low_hu, config.window.high_hu)
+    store = SliceStore(config.slices.spacing_mm, window, warn=say)
     volumes: list[list[StoredVolume]] = []
+    paths: list[set[Path]] = []
     for key, domain in (("a", config.domains.a), ("b", config.domains.b)):
         found = open_domain(domain.volumes, f"domains.{key}.volumes")
         stored = store.load_domain(domain.name, found.sources)
         for message in (*found.messages, *stored.messages):
             say(f"warning: {message}")
         volumes.append(stored.volumes)
+        paths.append({file.resolve() for source in found.sources for file in source.files})
+    if both := len(paths[0] & paths[1]):
+        say(f"warning: {both} files are in both domains; a volume belongs to one")
     split = split_volumes(Pair(*volumes), config.training.validation_fraction)
     say(split.message)
 
     def slices(of: Pair[list[StoredVolume]], batch_size: int) -> UnpairedSlices:
         return UnpairedSlices(
             of,
-            window=Window(config.window.low_hu, config.window.high_hu),
+            window=window,
             size=config.slices.size,
             neighbors=config.slices.neighbors,
             batch_size=batch_size,
@@ -143,10 +165,9 @@ def _open_data(config: Config, say: Say) -> _Data:
 
 def _check_folder(folder: Path, config: Config, *, resume: bool) -> None:
     """Refuse to train into a folder that holds something else, before anything is read."""
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder}: is a file; set another output")
+    files.check_can_hold(folder)
     names = [path.name for path in folder.iterdir()] if folder.exists() else []
-    if all(name.startswith(files.TEMPORARY_PREFIX) for name in names):
+    if all(name.startswith((files.TEMPORARY_PREFIX, files.LOCK)) for name in names):
         return
     if not resume:
         raise InputError(f"{folder}: exists already; go on with --resume, or set another output")

@@ -7,7 +7,7 @@ Those that feed training, for any pipeline that wants the same slices: `ReadVolu
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +133,7 @@ class RandTranslateDomaind(RandomizableTransform, MapTransform):
         to: str,
         *,
         prob: float = 0.5,
-        strength: float | tuple[float, float] = 1.0,
+        strength: float | Sequence[float] = 1.0,
         device: str = "cpu",
         allow_missing_keys: bool = False,
     ) -> None:
@@ -142,7 +142,8 @@ class RandTranslateDomaind(RandomizableTransform, MapTransform):
         self.translate_domain = TranslateDomaind(
             keys, translator, to, device=device, allow_missing_keys=allow_missing_keys
         )
-        self.strength = strength if isinstance(strength, tuple) else (strength, strength)
+        low, high = strength if isinstance(strength, Sequence) else (strength, strength)
+        self.strength = (low, high)
         self._drawn_strength = 1.0
 
     def randomize(self, data: Any = None) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import math
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -17,14 +16,9 @@ import torch
 from torch import nn
 
 from medcyclegan.domains import Direction, Pair, target_domain
-from medcyclegan.errors import (
-    CheckpointError,
-    GeometryError,
-    InputError,
-    IntensityError,
-    VolumeError,
-)
-from medcyclegan.intensity import Window, apply_change
+from medcyclegan.errors import CheckpointError, GeometryError, IntensityError, VolumeError
+from medcyclegan.intensity import Window, apply_change, check_strength
+from medcyclegan.io.stored import as_hu
 from medcyclegan.models import TranslationModel
 from medcyclegan.models.artefact import CARD, WEIGHTS, load_model
 from medcyclegan.slices import (
@@ -144,7 +138,7 @@ class Translator:
         Args:
             volume: CT in HU, array (I, J, K) of any spacing and orientation.
             direction: "a_to_b" or "b_to_a"; `self.domains` says what a and b stand for.
-            strength: share of the change that is applied; 0 gives the input back.
+            strength: share of the change that is applied, 0 to 2; 0 gives the input back.
             batch_size: slices that pass the networks at once.
             report: called with the slices done and those to do in all, after each batch.
 
@@ -156,17 +150,14 @@ class Translator:
         Raises:
             GeometryError: the output is direct and the volume's spacing is not that of training.
             IntensityError: a voxel is not finite.
-            InputError: `strength` is negative or not finite.
+            InputError: `strength` is not from 0 to 2.
             VolumeError: the networks give values that are not finite.
         """
-        if not (math.isfinite(strength) and strength >= 0):
-            raise InputError(f"strength {strength:g}: must be 0 or more")
-        if not np.isfinite(volume.array).all():
-            raise IntensityError("has voxels that are not finite; give them a value in HU")
-        frame = slice_frame(volume.array.shape, volume.affine)
-        result = volume.array.astype(_result_type(volume.array))  # always a copy
+        check_strength(strength)
+        frame, grid = self._grids(volume)
+        hu = as_hu(volume.array)
+        result = hu.copy() if hu is volume.array else hu
         source, target = to_slices(volume.array, frame), to_slices(result, frame)
-        grid = self._grid(frame, (source.shape[1], source.shape[2]))
         stacks = neighbor_indices(len(source), self.neighbors)
         shown = np.flatnonzero(source.max(axis=(1, 2)) > self.window.low_hu)
         with _evaluating(self.model):
@@ -178,7 +169,19 @@ class Translator:
                     report(start + len(batch), len(shown))
         return Volume(result, volume.affine, self._provenance(volume, direction))
 
-    def _grid(self, frame: SliceFrame, shape: tuple[int, int]) -> _Grid:
+    def check(self, volume: Volume) -> None:
+        """Check that `translate` would take this volume, as far as that is known beforehand.
+
+        Raises:
+            VolumeError: as `translate`.
+        """
+        self._grids(volume)
+
+    def _grids(self, volume: Volume) -> tuple[SliceFrame, _Grid]:
+        if not np.isfinite(volume.array).all():
+            raise IntensityError("has voxels that are not finite; give them a value in HU")
+        frame = slice_frame(volume.array.shape, volume.affine)
+        _, height, width = to_slices(volume.array, frame).shape
         native = (frame.spacing_mm[1], frame.spacing_mm[2])
         wanted = (self.spacing_mm or native[0], self.spacing_mm or native[1])
         if self.output == "direct":
@@ -189,13 +192,14 @@ class Translator:
                     "train with output: residual"
                 )
             wanted = native
-        rows = resampled_size(shape[0], native[0], wanted[0])
-        columns = resampled_size(shape[1], native[1], wanted[1])
-        return _Grid(shape, native, (rows, columns), wanted, (self._pad(rows), self._pad(columns)))
+        rows = resampled_size(height, native[0], wanted[0])
+        columns = resampled_size(width, native[1], wanted[1])
+        margins = self._pad(rows), self._pad(columns)
+        return frame, _Grid((height, width), native, (rows, columns), wanted, margins)
 
     def _pad(self, length: int) -> tuple[int, int]:
-        multiple = self.model.multiple
-        missing = math.ceil(max(length, self.size) / multiple) * multiple - length
+        whole = max(length, self.size)
+        missing = whole + -whole % self.model.multiple - length
         return missing // 2, missing - missing // 2
 
     def _change_hu(
@@ -207,18 +211,17 @@ class Translator:
     ) -> npt.NDArray[np.float32]:
         """Return what the networks ask for in slices (B, H, W), HU, given their stacks (B, C)."""
         needed, places = np.unique(stacks, return_inverse=True)
-        hu = source[needed].astype(np.float32)
+        hu = source[needed].astype(np.float32).clip(self.window.low_hu, self.window.high_hu)
         hu = resample_slices(hu, grid.spacing_mm, grid.seen_shape, grid.seen_spacing_mm)
         unit = np.pad(self.window.to_unit(hu), ((0, 0), *grid.margins), constant_values=AIR)
         stacked = torch.from_numpy(unit[places.reshape(stacks.shape)])  # (B, C, H', W')
         weight = next(self.model.generators.parameters(), stacked)
         seen = stacked.to(weight.device)
         asked = self.model.translate(seen, direction)[:, 0] - seen[:, self.neighbors // 2]
-        if not bool(torch.isfinite(asked).all()):
-            raise VolumeError("makes the networks give values that are not finite; leave it out")
         (top, _), (left, _) = grid.margins
         inside = asked[:, top : top + grid.seen_shape[0], left : left + grid.seen_shape[1]]
-        change_hu = self.window.change_to_hu(inside.float().cpu().numpy())
+        change_hu = self.window.change_to_hu(inside.float()).cpu().numpy()
+        _check_finite(change_hu)
         return resample_slices(change_hu, grid.seen_spacing_mm, grid.shape, grid.spacing_mm)
 
     def _provenance(self, volume: Volume, direction: Direction) -> Provenance:
@@ -247,9 +250,9 @@ def _changed(
 ) -> npt.NDArray[Any]:
     """Return voxels of the type of `stored`, changed; the very same where nothing changes."""
     hu = stored.astype(np.float32)
-    new = apply_change(hu, change_hu, window)
-    if strength != 1.0:
-        new = hu + np.float32(strength) * (new - hu)
+    with np.errstate(over="ignore", invalid="ignore"):
+        new = apply_change(hu, change_hu, window, strength)
+    _check_finite(new)
     same = new == hu
     if stored.dtype.kind == "i":
         limits = np.iinfo(stored.dtype)
@@ -257,12 +260,9 @@ def _changed(
     return np.where(same, stored, new.astype(stored.dtype))
 
 
-def _result_type(array: npt.NDArray[Any]) -> npt.DTypeLike:
-    if array.dtype.kind in "iu":
-        for kind in (np.int16, np.int32):
-            if np.iinfo(kind).min <= array.min() and array.max() <= np.iinfo(kind).max:
-                return kind
-    return np.float32
+def _check_finite(made: npt.NDArray[np.float32]) -> None:
+    if not np.isfinite(made).all():
+        raise VolumeError("makes the networks give values that are not finite; leave it out")
 
 
 @contextlib.contextmanager

@@ -253,7 +253,8 @@ def test_bad_volumes_are_named_and_the_rest_is_written(here: Path, darker: Trans
     assert sorted(failed) == [Path("in/cut.nii.gz"), Path("in/mr.nii.gz"), Path("in/off.nii.gz")]
     assert failed[Path("in/cut.nii.gz")].startswith("in/cut.nii.gz: ")
     assert failed[Path("in/mr.nii.gz")].startswith("in/mr.nii.gz: ")
-    assert failed[Path("in/off.nii.gz")].startswith("masks/off.nii.gz: lies 2 voxels off")
+    reason = "in/off.nii.gz: its label map masks/off.nii.gz: lies 2 voxels off"
+    assert failed[Path("in/off.nii.gz")].startswith(reason)
     assert any(line.startswith("in/notes.txt: skipped") for line in said)
     assert [line for line in said if line in failed.values()] == list(failed.values())
     assert sorted(tree(Path("out"))) == ["good_noncontrast.nii.gz", "manifest.jsonl"]
@@ -273,7 +274,7 @@ def test_labels_that_do_not_fit_refuse_their_volume(
     write(Path("masks/ct.nii"), label)
     with pytest.raises(InputError, match=reason) as caught:
         augment(Path("in"), Path("out"), translator=darker, labels=Path("masks"), say=quiet)
-    assert str(caught.value).startswith("masks/ct.nii: ")
+    assert str(caught.value).startswith("in/ct.nii: its label map masks/ct.nii: ")
     assert not Path("out").exists()
 
 
@@ -326,8 +327,131 @@ def test_input_that_cannot_be_used_changes_nothing(here: Path, darker: Translato
         "in: holds the volumes",
     )
     _no_change(
-        lambda: augment(Path("in"), out, translator=darker, strength=-1, say=say), "strength"
+        lambda: augment(Path("in"), out, translator=darker, to="", say=say),
+        "--to : this model knows no such domain",
     )
+    _no_change(
+        lambda: augment(Path("in"), Path("in/ct.nii/a/b"), translator=darker, say=say),
+        r"in/ct\.nii/a/b: lies below the file in/ct\.nii",
+    )
+    os.mkfifo("pipe")
+    _no_change(
+        lambda: augment(Path("in"), out, translator=darker, labels=Path("pipe"), say=say),
+        "pipe: no such file",
+    )
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+@pytest.mark.parametrize("strength", [-1, 2.01, 1e39, float("nan")])
+def test_an_impossible_strength_is_refused_before_all_else(
+    here: Path, strength: float, dry_run: bool
+) -> None:
+    _no_change(
+        lambda: augment(Path("no"), Path("out"), strength=strength, dry_run=dry_run, say=quiet),
+        "^--strength .*from 0 to 2",
+    )
+
+
+def test_what_cannot_be_read_costs_its_volume_alone(
+    here: Path, darker: Translator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "abcdef":
+        write(Path(f"in/{name}.nii"), ct(ord(name)))
+        write(Path(f"masks/{name}.nii"), np.ones((14, 12, 3), np.uint8))
+    for name, make in (("d", lambda path: path.symlink_to("nowhere")), ("e", os.mkfifo)):
+        Path(f"masks/{name}.nii").unlink()
+        make(Path(f"masks/{name}.nii"))
+    opened = Path.open
+
+    def open_(path: Path, *arguments: Any, **options: Any) -> Any:  # root may read any file
+        if path in (Path("in/b.nii"), Path("masks/c.nii")):
+            raise PermissionError(13, "Permission denied", str(path))
+        return opened(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", open_)
+    said: list[str] = []
+    summary = augment(
+        Path("in"), Path("out"), translator=darker, labels=Path("masks"), say=said.append
+    )
+    assert [path.name[0] for path in summary.written] == ["a", "f"]
+    assert said == [reason for _, reason in summary.failed]
+    assert [line.partition(";")[0] for line in said] == [
+        "in/b.nii: cannot be read (Permission denied)",
+        "in/c.nii: its label map masks/c.nii: cannot be read (Permission denied)",
+        "in/d.nii: its label map masks/d.nii: is no file",
+        "in/e.nii: its label map masks/e.nii: is no file",
+    ]
+
+
+def test_refusals_are_said_when_they_happen(here: Path, darker: Translator) -> None:
+    for name in "ace":
+        write(Path(f"in/{name}.nii"), np.ones((4, 4, 4), np.uint8))
+    for name in "bd":
+        write(Path(f"in/{name}.nii"), ct(ord(name)))
+    said: list[str] = []
+    (Path("in") / "f.dcm").write_text("no DICOM, whatever its name says")
+
+    def say(line: str) -> None:
+        written = len(list(Path("out").glob("*.nii.gz")))
+        said.append(f"{line.partition(':')[0]} after {written}")
+
+    augment(Path("in"), Path("out"), translator=darker, say=say)
+    assert said == ["in/f.dcm after 0", "in/a.nii after 1", "in/c.nii after 1", "in/e.nii after 2"]
+
+
+def test_a_refusal_is_not_lost_where_the_run_fails(
+    here: Path, darker: Translator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(Path("in/a.nii"), np.ones((4, 4, 4), np.uint8))
+    write(Path("in/b.nii"), ct())
+
+    def full(source: str, target: str) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    said: list[str] = []
+    with pytest.raises(MedCycleGANError, match="No space left"):
+        augment(Path("in"), Path("out"), translator=darker, say=said.append)
+    assert [line.partition(":")[0] for line in said] == ["in/a.nii"]
+
+
+def test_from_within_the_folder_of_a_series(
+    here: Path, darker: Translator, monkeypatch: pytest.MonkeyPatch, real_data: Path
+) -> None:
+    monkeypatch.chdir(real_data / "totalsegmentator" / "example_ct_dicom")
+    augment(Path("."), here / "out", translator=darker, say=quiet)
+    (line,) = entries(here / "out")
+    assert line["source"] == "example_ct_dicom"
+    assert line["output"] == "example_ct_dicom_noncontrast.nii.gz"
+
+
+def test_file_names_need_not_be_text(here: Path, darker: Translator) -> None:
+    name = os.fsdecode(b"se\xe9rie")
+    write(Path("in/ct.nii"), ct())
+    Path("in/ct.nii").rename(Path("in", f"{name}.nii"))
+    augment(Path("in"), Path("out"), translator=darker, say=quiet)
+    assert Path("out", f"{name}_noncontrast.nii.gz").is_file()
+    again = augment(Path("in"), Path("out"), translator=darker, say=quiet)
+    assert again.skipped == [Path("out", f"{name}_noncontrast.nii.gz")]
+
+
+def test_voxels_beside_a_header_count_as_its_content(here: Path, darker: Translator) -> None:
+    for hu in (0, 1):
+        for folder, array in (("in", ct() + np.int16(hu)), ("masks", np.full_like(ct(), hu))):
+            pair: Any = nib.Nifti1Pair(array, AFFINE)
+            Path(folder).mkdir(exist_ok=True)
+            nib.save(pair, f"{folder}/ct.hdr")
+    made = [augment(Path("in"), Path("out"), translator=darker, say=quiet)]
+    pair = nib.Nifti1Pair(ct() + np.int16(2), AFFINE)
+    nib.save(pair, "in/ct.hdr")
+    for labels in (None, Path("masks"), Path("masks")):
+        made.append(augment(Path("in"), Path("out"), translator=darker, labels=labels, say=quiet))
+    nib.save(nib.Nifti1Pair(np.full_like(ct(), 5), AFFINE), "masks/ct.hdr")
+    made.append(
+        augment(Path("in"), Path("out"), translator=darker, labels=Path("masks"), say=quiet)
+    )
+    assert [len(summary.written) for summary in made] == [1, 1, 1, 0, 1]
+    assert voxels(Path("out/labels/ct_noncontrast.nii.gz")).max() == 5
 
 
 def test_the_output_never_lies_in_the_input_nor_around_it(here: Path, darker: Translator) -> None:
@@ -346,7 +470,7 @@ def test_the_output_never_lies_in_the_input_nor_around_it(here: Path, darker: Tr
                     overwrite=overwrite,
                     say=quiet,
                 ),
-                "lie in each other",
+                f"^{out}: (is the input itself|lies inside the input|the input .* lies inside it)",
             )
     Path("out").mkdir()
     Path("out/ct.nii").write_bytes(Path("data/in/ct.nii").read_bytes())
@@ -354,7 +478,7 @@ def test_the_output_never_lies_in_the_input_nor_around_it(here: Path, darker: Tr
     Path("linked/ct.nii").symlink_to("../out/ct.nii")
     _no_change(
         lambda: augment(Path("linked"), Path("out"), translator=darker, overwrite=True, say=quiet),
-        "lie in each other",
+        "out: the input linked/ct.nii lies inside it",
     )
 
 
@@ -429,14 +553,65 @@ def test_models_and_strengths_do_not_mix_in_one_folder(here: Path, darker: Trans
 def test_a_dry_run_says_what_it_would_do_and_does_nothing(here: Path, darker: Translator) -> None:
     write(Path("in/a.nii"), ct(1))
     said: list[str] = []
-    summary = augment(Path("in"), Path("out"), translator=darker, dry_run=True, say=said.append)
-    assert said == ["in/a.nii -> out/a_noncontrast.nii.gz"]
+    shown: list[str] = []
+    summary = augment(
+        Path("in"),
+        Path("out"),
+        translator=darker,
+        dry_run=True,
+        say=said.append,
+        show=shown.append,
+    )
+    assert said == []
+    assert shown == ["in/a.nii -> out/a_noncontrast.nii.gz"]
     assert summary.written == [Path("out/a_noncontrast.nii.gz")]
     assert not Path("out").exists()
     augment(Path("in"), Path("out"), translator=darker, say=quiet)
     summary = augment(Path("in"), Path("out"), translator=darker, dry_run=True, say=quiet)
     assert summary.written == []
     assert summary.skipped == [Path("out/a_noncontrast.nii.gz")]
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_dry_run_refuses_what_the_run_would(here: Path, dry_run: bool) -> None:
+    coarse = AFFINE @ np.diag([2.0, 2.0, 1.0, 1.0])
+    for name, affine in (("a", AFFINE), ("coarse", coarse), ("label", AFFINE)):
+        write(Path(f"in/{name}.nii"), ct(), affine)
+        write(Path(f"masks/{name}.nii"), np.ones((14, 12, 3), np.uint8), affine)
+    write(Path("in/mr.nii"), np.ones((14, 12, 3), np.uint8))
+    write(Path("masks/label.nii"), np.ones((14, 12, 4), np.uint8))
+    direct = Translator(
+        Darker(), window=WINDOW, spacing_mm=1.5, neighbors=1, domains=DOMAINS, output="direct"
+    )
+    summary = augment(
+        Path("in"),
+        Path("out"),
+        translator=direct,
+        labels=Path("masks"),
+        dry_run=dry_run,
+        say=quiet,
+        show=quiet,
+    )
+    assert summary.written == [Path("out/a_noncontrast.nii.gz")]
+    assert [path.stem for path, _ in summary.failed] == ["coarse", "label", "mr"]
+    assert Path("out").exists() != dry_run
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_labels_that_are_gone_leave_the_folder(
+    here: Path, darker: Translator, overwrite: bool
+) -> None:
+    for name in ("a.nii", "b.nii", "labels/b.nii"):
+        write(Path("in", name), ct())
+    write(Path("masks/a.nii"), np.ones((14, 12, 3), np.uint8))
+    run = {"translator": darker, "say": quiet}
+    augment(Path("in"), Path("out"), labels=Path("masks"), **run)  # type: ignore[arg-type]  # options
+    whole = tree(Path("out"))
+    Path("masks/a.nii").unlink()
+    augment(Path("in"), Path("out"), labels=Path("masks"), overwrite=overwrite, **run)  # type: ignore[arg-type]  # options
+    assert whole.keys() - tree(Path("out")).keys() == {"labels/a_noncontrast.nii.gz"}
+    augment(Path("in"), Path("never"), **run)  # type: ignore[arg-type]  # options
+    assert tree(Path("out")) == tree(Path("never"))
 
 
 def test_a_disk_that_takes_no_more_keeps_what_is_finished(

@@ -67,6 +67,14 @@ def test_volumes_below_the_folder_of_labels_are_volumes() -> None:
     assert pairs("data/in", "data") == {"a.nii": "data/a.nii"}
 
 
+def test_a_series_is_named_from_within(monkeypatch: pytest.MonkeyPatch, real_data: Path) -> None:
+    series = real_data / "totalsegmentator" / "example_ct_dicom"
+    monkeypatch.chdir(series)
+    for typed in (".", "../example_ct_dicom"):
+        (case,) = find_cases(Path(typed), None).cases
+        assert (case.name, case.folder) == (PurePosixPath(series.name), PurePosixPath())
+
+
 def test_several_label_maps_for_a_volume_are_refused() -> None:
     touch("in/a.nii", "in/b.nii", "seg/a.nii", "seg/a.nrrd", "seg/b.nii")
     found = find_cases(Path("in"), Path("seg"))

@@ -2,14 +2,20 @@ from __future__ import annotations
 
 import json
 import os
+import pty
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from medcyclegan import __version__, cli
 from medcyclegan.errors import Interrupted
+from medcyclegan.io import write_volume
+from medcyclegan.volume import Volume
 
 COMMANDS = ["demo", "scan", "train", "augment", "config"]
 
@@ -82,6 +88,133 @@ def test_bad_usage_is_one_line_and_exit_code_2(
 ) -> None:
     assert expected in refusal(capsys, *words.split())
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (["scan", ""], "FOLDER"),
+        (["demo", ""], "OUT"),
+        (["augment", "", "out"], "VOLUMES"),
+        (["augment", "in", ""], "OUT"),
+        (["augment", "in", "out", "--labels", ""], "--labels"),
+        (["augment", "in", "out", "--checkpoint", ""], "--checkpoint"),
+    ],
+)
+def test_an_empty_path_is_not_this_folder(
+    words: list[str], name: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert f"Invalid value for '{name}': is empty: give a path" in refusal(capsys, *words)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_config_that_resembles_none_is_not_guessed(capsys: pytest.CaptureFixture[str]) -> None:
+    show = ["config", "show", "--config"]
+    assert "did you mean" not in refusal(capsys, *show, "nope.yaml")
+    assert "did you mean 'ct_contrast.yaml'" in refusal(capsys, *show, "ct_contast.yaml")
+
+
+def a_volume(path: Path) -> None:
+    array = np.full((6, 5, 4), -1000, np.int16)
+    array[2:4, 2:4] = 50
+    write_volume(Volume(array, np.diag([-1.5, -1.5, 2.5, 1.0])), path)
+
+
+@pytest.mark.parametrize("option", ["--json", "--csv", "--"])
+def test_scan_says_what_it_skips_beside_its_table(
+    option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    a_volume(Path("in/ct.nii"))
+    Path("in/a.txt").write_text("text")
+    Path("in/ct.zip").write_bytes(b"PK")
+    assert cli.main(["scan", option, "in"]) == 0
+    said = capsys.readouterr()
+    assert said.err.splitlines() == [
+        "in/a.txt: skipped, no volume by name or content",
+        "in/ct.zip: skipped, a zip archive; unpack it",
+    ]
+    assert "skipped" not in said.out
+    if option == "--json":
+        assert [row["path"] for row in json.loads(said.out)] == ["ct.nii"]
+
+
+DRY_RUN = """
+import sys
+from pathlib import Path
+from medcyclegan import augment, cli
+from medcyclegan.config import parse_model
+from medcyclegan.domains import Pair
+from medcyclegan.intensity import Window
+from medcyclegan.models import make_model
+from medcyclegan.models.artefact import ModelCard, save_model
+
+method = parse_model({"kind": "cyclegan", "generator": {"kind": "unet", "filters": 2, "depth": 1}})
+card = ModelCard(method.model_dump(), Window(-200, 600), 1.5, 16, 1, Pair("a", "b"), {})
+save_model(Path("model"), make_model(method), card)
+sys.exit(cli.main(["augment", "in", "out", "--checkpoint", "model", "--dry-run"]))
+"""
+
+
+def test_a_dry_runs_list_is_on_stdout_though_a_bar_moves_on_the_terminal(tmp_path: Path) -> None:
+    a_volume(Path("in/ct.nii"))
+    Path("in/a.txt").write_text("text")
+    terminal, stderr = pty.openpty()
+    done = subprocess.run(
+        [sys.executable, "-c", DRY_RUN],
+        cwd=tmp_path,
+        env=os.environ | {"TERM": "xterm"},
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        text=True,
+        check=False,
+    )
+    os.close(stderr)
+    said = os.read(terminal, 1 << 16).decode()
+    os.close(terminal)
+    assert done.returncode == 0, said
+    assert done.stdout.splitlines() == [
+        "in/ct.nii -> out/ct_b.nii.gz",
+        "out: 1 would be written, 0 finished before, 0 failed",
+    ]
+    assert "volumes" in said, "the bar was shown"
+    assert "in/a.txt: skipped" in said
+    assert not Path("out").exists()
+
+
+@pytest.mark.parametrize(
+    ("number", "words", "code", "said"),
+    [
+        (signal.SIGTERM, [], 75, "out: stopped; the same command goes on"),
+        (signal.SIGUSR1, [], 75, "out: stopped; the same command goes on"),
+        (signal.SIGINT, [], 130, "out: stopped; the same command goes on"),
+        (
+            signal.SIGTERM,
+            ["--overwrite"],
+            75,
+            "out: stopped; without --overwrite the same command goes on",
+        ),
+    ],
+)
+def test_augment_that_is_stopped_says_how_to_go_on(
+    number: signal.Signals,
+    words: list[str],
+    code: int,
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        try:
+            os.kill(os.getpid(), number)
+            time.sleep(10)
+        except Exception as error:
+            raise AssertionError("taken for a damaged file") from error
+
+    monkeypatch.setattr("medcyclegan.augment.augment", stopped)
+    before = signal.getsignal(number)
+    assert cli.main(["augment", "in", "out", *words]) == code
+    assert capsys.readouterr() == ("", said + "\n")
+    assert signal.getsignal(number) == before
 
 
 def test_bad_input_is_one_line_and_exit_code_2(

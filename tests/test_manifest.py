@@ -11,7 +11,7 @@ import pytest
 
 from medcyclegan.errors import InputError
 from medcyclegan.files import sha256
-from medcyclegan.manifest import Entry, Manifest, Origin
+from medcyclegan.manifest import Entry, Manifest, Origin, check_paths, labels_beside
 
 
 def entry(folder: Path, source: str, *, labels: bool = False) -> Entry:
@@ -59,6 +59,54 @@ def test_finished_is_what_is_whole_and_of_the_same_origin(tmp_path: Path) -> Non
         assert not manifest.is_finished(made.output, replace(made.origin, **change))
     (tmp_path / "labels" / made.output).write_bytes(b"touched")
     assert not manifest.is_finished(made.output, made.origin)
+
+
+def test_labels_go_with_the_entry_that_had_them(tmp_path: Path) -> None:
+    manifest = Manifest(tmp_path)
+    for source in ("a", "b", "c"):
+        manifest.add(entry(tmp_path, source, labels=True))
+    again = Manifest(tmp_path)
+    elsewhere = tmp_path / "thesis.txt"
+    elsewhere.write_text("dear")
+    again.add(entry(tmp_path, "a"))
+    assert not (tmp_path / "labels" / "a_b.nii.gz").exists()
+    stranger = again.path.read_text().replace("labels/b_b.nii.gz", "thesis.txt")
+    again.path.write_text(stranger)
+    Manifest(tmp_path).add(entry(tmp_path, "b"))
+    assert elsewhere.exists(), "a manifest cannot make us remove what is not ours"
+    output = entry(tmp_path, "labels/c")
+    assert output.output == labels_beside("c_b.nii.gz")
+    last = Manifest(tmp_path)
+    last.add(output)
+    last.add(entry(tmp_path, "c"))
+    assert (tmp_path / output.output).exists(), "by now it is an image of its own"
+
+
+def test_an_output_that_cannot_be_read_is_not_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = Manifest(tmp_path)
+    made = entry(tmp_path, "a")
+    manifest.add(made)
+
+    def deny(path: Path, *_: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "open", deny)
+    assert not manifest.is_finished(made.output, made.origin)
+
+
+def test_each_way_to_lie_in_each_other_has_its_sentence(tmp_path: Path) -> None:
+    inputs = tmp_path / "in"
+    inputs.mkdir()
+    for out, says in (
+        (inputs, "is the input itself"),
+        (inputs / "out", f"lies inside the input {inputs}"),
+        (tmp_path, f"the input {inputs} lies inside it"),
+    ):
+        with pytest.raises(InputError) as caught:
+            check_paths([inputs], out)
+        assert str(caught.value).startswith(f"{out}: {says}; ")
 
 
 @pytest.mark.parametrize("line", ["no json", "[]", "{}", '{"source": "a"}', "\x00", "1"])

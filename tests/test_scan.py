@@ -26,7 +26,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_one_row_for_each_volume_good_or_bad(folder: Path) -> None:
-    shifted, good, empty = scan(folder)
+    shifted, good, empty = scan(folder).rows
     assert (good.path, good.format, good.shape) == ("b.nii.gz", "nifti", (6, 5, 4))
     assert good.spacing_mm == (0.8, 0.8, 2.5)
     assert (good.orientation, good.hu_min, good.hu_max) == ("LPS", -1000, 50)
@@ -36,11 +36,24 @@ def test_one_row_for_each_volume_good_or_bad(folder: Path) -> None:
     assert "not HU" in shifted.problems[0]
     assert (empty.path, empty.accepted, empty.hu_min) == ("c.nii.gz", False, None)
     assert empty.problems == ("is empty; copy it anew",)
-    assert scan(folder / "b.nii.gz") == [good]
+    assert scan(folder / "b.nii.gz").rows == [good]
+
+
+def test_what_is_passed_over_is_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder.parent)
+    assert scan(Path("in")).skipped == ["in/notes.txt: skipped, no volume by name or content"]
+
+
+def test_from_within_a_series_its_folder_is_named(
+    real_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(real_data / "totalsegmentator" / "example_ct_dicom")
+    (row,) = scan(Path(".")).rows
+    assert (row.path, row.accepted) == ("example_ct_dicom", True)
 
 
 def test_rows_become_json_and_csv(folder: Path) -> None:
-    rows = scan(folder)
+    rows = scan(folder).rows
     objects = json.loads(rows_to_json(rows))
     assert [one["accepted"] for one in objects] == [False, True, False]
     assert objects[1]["spacing_mm"] == [0.8, 0.8, 2.5]
@@ -56,9 +69,9 @@ def test_a_missing_folder_is_one_line(tmp_path: Path) -> None:
 
 
 def test_real_series_show_their_tags(real_data: Path) -> None:
-    (row,) = scan(real_data / "totalsegmentator" / "example_ct_dicom")
+    (row,) = scan(real_data / "totalsegmentator" / "example_ct_dicom").rows
     assert "ContrastBolusAgent: APPLIED" in row.phase_tags
     assert (row.shape, row.orientation, row.accepted) == ((512, 512, 20), "LPS", True)
-    (bad,) = scan(real_data / "dcm_qa_ct")
+    (bad,) = scan(real_data / "dcm_qa_ct").rows
     assert (bad.path, bad.accepted) == ("In/GE", False)
     assert "gantry tilt of 18.5" in bad.problems[0]

@@ -18,7 +18,8 @@ from medcyclegan.config import Config, load_config, parse_config
 from medcyclegan.data.store import StoredVolume
 from medcyclegan.data.unpaired import UnpairedSlices
 from medcyclegan.domains import Pair
-from medcyclegan.errors import ConfigError, InputError
+from medcyclegan.errors import ConfigError, InputError, Interrupted
+from medcyclegan.files import locked
 from medcyclegan.intensity import Window
 from medcyclegan.io import write_volume
 from medcyclegan.models import TranslationModel
@@ -232,8 +233,54 @@ def test_a_file_in_the_place_of_the_run_is_left_alone(
 ) -> None:
     (tmp_path / "file").write_text("mine")
     config = parse_config(options | {"output": str(tmp_path / "file")})
-    with pytest.raises(InputError, match="is a file; set another output"):
+    with pytest.raises(InputError, match="is a file; choose another output"):
         train(config, resume=resume, say=quiet)
+
+
+def test_a_run_below_a_file_is_refused_before_anything_is_read(
+    options: dict[str, Any], tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    options["domains"]["a"]["volumes"] = str(tmp_path / "absent")
+    with pytest.raises(InputError, match="file is a file"):
+        train(parse_config(options | {"output": str(tmp_path / "file" / "run")}), say=quiet)
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_folder_another_run_works_in_is_refused(options: dict[str, Any], resume: bool) -> None:
+    folder = Path(options["output"])
+    if resume:
+        train(parse_config(options), say=quiet)
+    with locked(folder):
+        before = tree(folder)
+        with pytest.raises(InputError, match="another run is at work there"):
+            train(parse_config(options), resume=resume, say=quiet)
+        assert tree(folder) == before
+    train(parse_config(options), resume=resume, say=quiet)
+
+
+def test_a_run_that_goes_on_is_not_finished(options: dict[str, Any]) -> None:
+    folder = train(parse_config(options), say=quiet)
+    assert (folder / "finished.json").exists()
+    longer = with_training(options, steps=10**6)
+    finished: list[bool] = []
+
+    def stop(line: str) -> None:
+        if "done about" in line:
+            finished.append((folder / "finished.json").exists())
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(Interrupted):
+        train(longer, resume=True, say=stop)
+    assert finished == [False]
+    assert not (folder / "finished.json").exists()
+
+
+def test_files_in_both_domains_are_said(options: dict[str, Any]) -> None:
+    options["domains"]["b"]["volumes"] = options["domains"]["a"]["volumes"]
+    said: list[str] = []
+    train(parse_config(options), say=said.append)
+    assert "warning: 5 files are in both domains; a volume belongs to one" in said
 
 
 def test_bad_input_leaves_no_run_folder(options: dict[str, Any], tmp_path: Path) -> None:

@@ -20,7 +20,13 @@ from torch import Tensor, nn
 
 from medcyclegan.config import parse_model
 from medcyclegan.domains import DIRECTIONS, Direction, Pair
-from medcyclegan.errors import CheckpointError, GeometryError, InputError, IntensityError
+from medcyclegan.errors import (
+    CheckpointError,
+    GeometryError,
+    InputError,
+    IntensityError,
+    VolumeError,
+)
 from medcyclegan.intensity import Window, apply_change
 from medcyclegan.models import make_model
 from medcyclegan.models.artefact import ModelCard, save_model
@@ -286,8 +292,8 @@ def test_strength_is_the_share_of_the_change() -> None:
     none = lowering.translate(volume, "a_to_b", strength=0.0).array
     assert half == pytest.approx(full / 2, abs=1e-3)
     assert np.array_equal(none, volume.array)
-    for wrong in (-0.1, float("nan"), float("inf")):
-        with pytest.raises(InputError, match="strength"):
+    for wrong in (-0.1, 2.1, 1e39, float("nan"), float("inf")):
+        with pytest.raises(InputError, match=r"--strength .*from 0 to 2"):
             lowering.translate(volume, "a_to_b", strength=wrong)
 
 
@@ -354,6 +360,34 @@ def test_networks_that_give_no_number_are_refused() -> None:
     broken = translator(lambda x: unchanged(x) / 0 * 0)
     with pytest.raises(InputError, match="not finite"):
         broken.translate(Volume(np.zeros((2, 2, 2), np.int16), axial_affine()), "a_to_b")
+
+
+@pytest.mark.parametrize(("asked_hu", "strength"), [(1e39, 1.0), (3e38, 2.0)])
+@pytest.mark.parametrize("kind", [np.int16, np.float32])
+def test_numbers_too_large_to_hold_are_refused(
+    asked_hu: float, strength: float, kind: type
+) -> None:
+    ct = Volume(np.full((2, 2, 2), 40, kind), axial_affine())
+    with pytest.raises(VolumeError, match="not finite"):
+        translator(raised_by(asked_hu)).translate(ct, "a_to_b", strength=strength)
+
+
+def test_a_check_refuses_what_translation_would() -> None:
+    own = axial_affine((1.5, 1.5, 4.0))
+    direct = translator(output="direct")
+    direct.check(Volume(body((4, 4, 2)), own))
+    for array, affine in (
+        (body((4, 4, 2)), axial_affine((1.6, 1.5, 4.0))),
+        (np.full((4, 4, 2), np.nan, np.float32), own),
+    ):
+        volume = Volume(array, affine)
+        with pytest.raises(VolumeError) as checked:
+            direct.check(volume)
+        with pytest.raises(VolumeError) as translated:
+            direct.translate(volume, "a_to_b")
+        assert str(checked.value) == str(translated.value)
+    assert isinstance(direct.model, Model)
+    assert not direct.model.seen
 
 
 def test_the_provenance_names_model_and_direction_and_keeps_the_rest() -> None:

@@ -31,13 +31,15 @@ def _without_nul(value: Any, texts: list[str]) -> Any:
 
 
 OnePath = Annotated[str, BeforeValidator(_path)]
+DEVICES = "auto|cpu|mps|cuda(:[0-9]+)?"
+DomainName = Annotated[str, Field(pattern=r"^[a-z0-9_-]+$", max_length=64)]
 Paths = Annotated[str | list[str], BeforeValidator(_paths)]
 
 
 class DomainConfig(Section):
     """One population of images."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9_-]+$", max_length=64)]
+    name: DomainName
     """What people call it, for example `contrast`: small letters, digits, _ and -."""
     volumes: Paths
     """File, folder or glob, or a list of them; relative to the working directory."""
@@ -61,9 +63,9 @@ class DomainsConfig(Section):
 class WindowConfig(Section):
     """The part of the HU scale that networks see."""
 
-    low_hu: Annotated[Number, Field(ge=-4096, le=65535)] = -200.0
+    low_hu: Annotated[Number, Field(ge=-4096, le=32767)] = -200.0
     """Lower end, HU; voxels below keep their value."""
-    high_hu: Annotated[Number, Field(ge=-4096, le=65535)] = 600.0
+    high_hu: Annotated[Number, Field(ge=-4096, le=32767)] = 600.0
     """Upper end, HU; opacified vessels reach 450 HU."""
 
     @model_validator(mode="after")
@@ -76,11 +78,11 @@ class WindowConfig(Section):
 class SlicesConfig(Section):
     """The slices that networks are trained on."""
 
-    size: AtLeastOne = 256
+    size: Annotated[WholeNumber, Field(ge=1, le=4096)] = 256
     """Height and width of a training crop, pixels."""
     spacing_mm: Annotated[Number, Field(gt=0, le=100)] | None = 1.5
     """In-plane distance of pixels, mm; null keeps each volume's own."""
-    neighbors: AtLeastOne = 1
+    neighbors: Annotated[WholeNumber, Field(ge=1, le=99)] = 1
     """Slices in a stack, an odd number; 1 is the slice alone."""
 
     @field_validator("neighbors")
@@ -110,13 +112,13 @@ class TrainingConfig(Section):
     """Share of each domain's patients held out from training for pictures; 0 trains on all."""
     seed: Annotated[WholeNumber, Field(ge=0, lt=2**32)] = 0
     """Equal seeds, equal runs on one machine."""
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:[0-9]+)?)$")] = "auto"
+    device: Annotated[str, Field(pattern=rf"^({DEVICES})$")] = "auto"
     """`auto`, `cpu`, `cuda`, `cuda:1`, `mps`; auto takes a GPU where there is one."""
     threads: Annotated[WholeNumber, Field(ge=0, le=1024)] = 0
     """CPU threads; 0 takes as many as there are cores."""
     log_every: AtLeastOne = 50
     """Steps between lines of metrics.jsonl."""
     sample_every: AtLeastOne = 1000
-    """Steps between pictures and validations."""
+    """Steps between pictures."""
     checkpoint_minutes: Annotated[Number, Field(gt=0, le=5)] = 5.0
     """Minutes between checkpoints."""

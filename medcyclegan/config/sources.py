@@ -110,7 +110,7 @@ def _find(typed: str) -> Path:
 def _read(path: Path, typed: str) -> bytes:
     if not os.path.exists(path):
         shipped = list(shipped_configs())
-        nearest = difflib.get_close_matches(typed, shipped, 1)
+        nearest = difflib.get_close_matches(typed, shipped, 1, cutoff=0.8)  # .yaml alone is 0.7
         meant = f" (did you mean {nearest[0]!r}?)" if nearest else ""
         raise ConfigError(
             f"{typed}: no such config{meant}; give a YAML file or one of {', '.join(shipped)}"

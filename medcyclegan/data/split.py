@@ -25,13 +25,13 @@ class Split(NamedTuple):
     message: str
 
 
-def split_volumes(volumes: Pair[list[StoredVolume]], fraction: float = 0.1, seed: int = 0) -> Split:
+def split_volumes(volumes: Pair[list[StoredVolume]], fraction: float) -> Split:
     """Return the volumes of each domain split by patient; see `split_patients`."""
     patients = Pair(
         {volume.facts.patient for volume in volumes.a},
         {volume.facts.patient for volume in volumes.b},
     )
-    chosen = split_patients(patients, fraction, seed)
+    chosen = split_patients(patients, fraction)
     train, validation = (
         Pair(
             [volume for volume in volumes.a if (volume.facts.patient in chosen) == validates],
@@ -47,10 +47,10 @@ def split_volumes(volumes: Pair[list[StoredVolume]], fraction: float = 0.1, seed
     return Split(train, validation, f"{counts}: {held} of them validate, the others train")
 
 
-def split_patients(patients: Pair[set[str]], fraction: float, seed: int) -> frozenset[str]:
+def split_patients(patients: Pair[set[str]], fraction: float) -> frozenset[str]:
     """Return the patients that validate, in whichever domain they appear.
 
-    The order of a hash of seed and patient key decides, so the split depends neither on the order
+    The order of a hash of the patient key decides, so the split depends neither on the order
     of the volumes nor on what else is drawn. A patient in both domains stays on one side; such
     patients are taken first, because that alone can fill the share of both domains.
 
@@ -58,7 +58,6 @@ def split_patients(patients: Pair[set[str]], fraction: float, seed: int) -> froz
         patients: the patient keys of each domain.
         fraction: of each domain's patients that validate, rounded, at least one; below 1/2. With
             0 none do.
-        seed: another seed, another split.
 
     Returns:
         Patient keys; none where a domain has fewer than 5 patients, or none are asked for.
@@ -68,12 +67,12 @@ def split_patients(patients: Pair[set[str]], fraction: float, seed: int) -> froz
         return frozenset()
     wanted = Pair(max(1, round(fraction * len(a))), max(1, round(fraction * len(b))))
     chosen: set[str] = set()
-    for patient in sorted(a | b, key=lambda key: (not (key in a and key in b), _rank(key, seed))):
+    for patient in sorted(a | b, key=lambda key: (not (key in a and key in b), _rank(key))):
         room = Pair(len(chosen & a) < wanted.a, len(chosen & b) < wanted.b)
         if (room.a or patient not in a) and (room.b or patient not in b):
             chosen.add(patient)
     return frozenset(chosen)
 
 
-def _rank(patient: str, seed: int) -> str:
-    return hashlib.sha256(f"{seed} {patient}".encode()).hexdigest()
+def _rank(patient: str) -> str:
+    return hashlib.sha256(patient.encode()).hexdigest()

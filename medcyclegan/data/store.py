@@ -9,7 +9,7 @@ import os
 import sys
 import zlib
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,6 +22,7 @@ from medcyclegan.body import Box, body_box, body_mask
 from medcyclegan.data.transforms import ExtractSlicesd, ReadVolumed, read
 from medcyclegan.errors import InputError, MedCycleGANError, VolumeError
 from medcyclegan.files import atomic_path, sha256, write_json
+from medcyclegan.intensity import Window
 from medcyclegan.slices import slice_frame
 from medcyclegan.volume import Volume, spacing_mm
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-STORE_VERSION = 1  # to be raised when readers, grid or layout change: older entries are not found
+STORE_VERSION = 2  # to be raised when readers, grid or layout change: older entries are not found
 DETACHED = (".hdr", ".mhd", ".nhdr")  # headers whose voxels lie in another file
 LEAST_BODY = 0.05  # a slice with less body than this share of its volume's largest is not drawn
 
@@ -60,7 +61,7 @@ class StoredVolume(NamedTuple):
     """A volume on the training grid.
 
     Args:
-        slices: HU, int16, (S, H, W), memory-mapped, read-only.
+        slices: HU clipped to the window, int16, (S, H, W), memory-mapped, read-only.
         facts: what else is known of it.
     """
 
@@ -76,17 +77,19 @@ class StoredDomain(NamedTuple):
 
 
 class SliceStore:
-    """Volumes as slices on the training grid, kept on disk under the hash of their content.
+    """Volumes as networks see them, slices on the training grid, kept under their content's hash.
 
     A volume is read, oriented and resampled by the transforms of `medcyclegan.data.transforms`
     the first time it is asked for; after that its slices are memory-mapped. An entry is two files,
     `<key>.npy` and `<key>.json`, each written atomically, so that several runs may share a store.
-    The key hashes the bytes of the volume's files, the grid and the version of the store: a file
-    that changed is another entry, one that moved or was copied is the same. Two files of equal
-    bytes are one patient.
+    HU are clipped to the window before they are resampled, as in translation, so that no metal,
+    bone or lung beyond it bleeds into its neighbours. The key hashes the bytes of the volume's
+    files, window, grid and the version of the store: a file that changed is another entry, one
+    that moved or was copied is the same. Two files of equal bytes are one patient.
 
     Args:
         spacing_mm: in-plane spacing of the training grid, mm; None keeps each volume's own.
+        window: HU that networks see.
         folder: where the entries lie, mode 0700; by default `slices` in the cache folder.
         warn: is told when a damaged entry is made anew; by default the log.
 
@@ -97,10 +100,12 @@ class SliceStore:
     def __init__(
         self,
         spacing_mm: float | None,
+        window: Window,
         folder: Path | None = None,
         warn: Callable[[str], None] = _log.warning,
     ) -> None:
         self.spacing_mm = spacing_mm
+        self.window = window
         self.folder = folder or cache_folder() / "slices"
         self._warn = warn
         self._to_slices = Compose([ReadVolumed("ct"), ExtractSlicesd("ct", spacing_mm)])
@@ -127,8 +132,8 @@ class SliceStore:
         if not isinstance(source, Volume) and source.path.name.lower().endswith(DETACHED):
             source = read(source)
         content = _content(source)
-        grid = f"{content} spacing {self.spacing_mm} version {STORE_VERSION}"
-        key = hashlib.sha256(grid.encode()).hexdigest()
+        seen = f"{content} {self.window} spacing {self.spacing_mm} version {STORE_VERSION}"
+        key = hashlib.sha256(seen.encode()).hexdigest()
         stored = self._open(key)
         if stored is None:
             self._fill(key, source, content)
@@ -192,11 +197,10 @@ class SliceStore:
 
     def _fill(self, key: str, source: Source | Volume, content: str) -> None:
         volume = read(source)
-        stack: MetaTensor = self._to_slices({"ct": volume})["ct"]
-        limits = np.iinfo(np.int16)
-        whole_hu = np.rint(stack.numpy()[0]).clip(limits.min, limits.max)
-        hu = np.ascontiguousarray(whole_hu, np.int16)
-        boxes, drawn = _bodies(hu)
+        clipped = replace(volume, array=volume.array.clip(self.window.low_hu, self.window.high_hu))
+        stack: MetaTensor = self._to_slices({"ct": clipped})["ct"]
+        hu = np.ascontiguousarray(np.rint(stack.numpy()[0]), np.int16)
+        boxes, drawn = _bodies(self._to_slices({"ct": volume})["ct"].numpy()[0])
         # Only DICOM and volumes in memory name their patient; a path would not be the same
         # wherever the file lies.
         named = isinstance(source, Volume) or source.format == "dicom"
@@ -226,14 +230,18 @@ def cache_folder() -> Path:
 def _content(source: Source | Volume) -> str:
     """Return a hash of all that decides what is stored of a volume, grid and version apart."""
     if not isinstance(source, Volume):
-        return sha256(*source.files)
+        try:
+            return sha256(*source.files)
+        except OSError as error:
+            reason = f"{source.path}: cannot be read ({error.strerror}); check its permissions"
+            raise VolumeError(reason) from error
     digest = hashlib.sha256(source.array.tobytes())
     digest.update(repr((source.array.shape, source.array.dtype.str)).encode())
     digest.update(source.affine.tobytes() + source.provenance.patient.encode())
     return digest.hexdigest()
 
 
-def _bodies(hu: npt.NDArray[np.int16]) -> tuple[tuple[Box, ...], tuple[int, ...]]:
+def _bodies(hu: npt.NDArray[np.float32]) -> tuple[tuple[Box, ...], tuple[int, ...]]:
     """Return the body's box in each slice, and the slices that show enough of it to be drawn."""
     masks = body_mask(hu)
     areas = masks.sum(axis=(1, 2))

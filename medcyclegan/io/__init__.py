@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from importlib import import_module
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
 from medcyclegan.errors import InputError, VolumeError
 from medcyclegan.hounsfield import check_hu, odd_hu
-from medcyclegan.io.find import Found, Source, find_volumes
+from medcyclegan.io.find import Found, Source, files_of, find_volumes, own_name
 from medcyclegan.io.formats import READERS, format_of
 from medcyclegan.io.stored import Stored, as_hu, reading
 from medcyclegan.volume import Labels, Provenance, Volume, check_grid
@@ -25,7 +25,9 @@ __all__ = [
     "WRITERS",
     "Found",
     "Source",
+    "files_of",
     "find_volumes",
+    "own_name",
     "read_labels",
     "read_source",
     "read_volume",
@@ -48,14 +50,13 @@ def read_source(source: Source) -> Volume:
         stored = _read(source.format, source.files)
         array = as_hu(stored.array)
         check_hu(array)
-        own_path = PurePosixPath(source.path.as_posix()).with_name(source.stem)
         return Volume(
             array,
             stored.affine,
             Provenance(
                 path=source.path,
                 format=source.format,
-                patient=_key(stored.patient or str(own_path)),
+                patient=_key(stored.patient or (source.path.parent / source.stem).as_posix()),
                 tags=stored.tags,
                 qform_code=stored.qform_code,
                 sform_code=stored.sform_code,
@@ -84,12 +85,11 @@ def read_labels(path: Path) -> Labels:
     """Return the label map in a NIfTI, MetaImage or NRRD file, values and type as stored.
 
     Raises:
-        InputError: there is no such file.
-        VolumeError: damaged, of another format, or values that are not whole.
+        VolumeError: no file, damaged, of another format, or values that are not whole.
         GeometryError: its axes make no right-angled grid.
     """
     if not path.is_file():
-        raise InputError(f"{path}: no such label file; check the path")
+        raise VolumeError(f"{path}: no such label file; check the path")
     with reading(path):
         format_ = format_of(path.name)
         if not format_:
@@ -138,4 +138,5 @@ def _writer(path: Path) -> str:
 
 
 def _key(identity: str) -> str:
-    return hashlib.sha256(identity.encode()).hexdigest()[:16]
+    """Return a hash; file names, and so paths, need not be text in any encoding."""
+    return hashlib.sha256(identity.encode(errors="surrogateescape")).hexdigest()[:16]

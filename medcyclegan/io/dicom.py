@@ -177,7 +177,7 @@ def read(files: Sequence[Path]) -> Stored:
     slices: list[Slice] = []
     first: Dataset | None = None
     for path in files:
-        with naming(path, alone=len(files) == 1):
+        with naming(path):
             dataset = _dataset(path)
             if "PixelData" not in dataset:
                 raise VolumeError("its pixel data is missing or truncated; copy it anew")

@@ -6,12 +6,14 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path, PurePosixPath
 
-from medcyclegan.errors import InputError
+from medcyclegan.errors import InputError, MedCycleGANError
 from medcyclegan.files import TEMPORARY_PREFIX
-from medcyclegan.io.formats import format_of, split_suffix
+from medcyclegan.io.formats import READERS, format_of, split_suffix
 from medcyclegan.io.sorting import Series, sort_series
+from medcyclegan.io.stored import reading
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class Source:
         relative: its folder below root; for a series of several files the one above its own.
         stem: its name in outputs, unique within `relative`.
         format: a key of `READERS`.
-        files: what to read.
+        files: what to read; the voxels of a detached header come after it.
     """
 
     path: Path
@@ -51,8 +53,8 @@ class Found:
 def find_volumes(root: Path) -> Found:
     """Return every volume in a file, a series folder or a folder tree, in order of path.
 
-    Folders that are links are not entered. Only headers of DICOM files are read; other files are
-    known by their suffix and opened later.
+    Folders that are links are not entered. Only headers are read, where DICOM files are sorted
+    into series and voxels may lie beside their header; other files are known by their suffix.
 
     Args:
         root: as the user typed it.
@@ -65,13 +67,15 @@ def find_volumes(root: Path) -> Found:
     skipped: list[tuple[Path, str]] = []
     refused: list[tuple[Path, str]] = []
     sources: list[Source] = []
+    beside: set[Path] = set()  # the voxels of detached headers
     for folder, files in _folders(root, skipped, refused):
         rest = []
         for path in files:
             format_ = _claims_format(path, skipped)
             if format_:
-                stem = split_suffix(path.name)[0]
-                sources.append(Source(path, _below(folder, root), stem, format_, (path,)))
+                stem, own = split_suffix(path.name)[0], files_of(path)
+                sources.append(Source(path, _below(folder, root), stem, format_, own))
+                beside.update(own[1:])
             elif format_ is not None:
                 rest.append(path)
         series = sort_series(
@@ -83,7 +87,30 @@ def find_volumes(root: Path) -> Found:
     if not sources and not refused:
         raise InputError(f"{root}: {_nothing_here(root, skipped)}")
     ordered = sorted(_unique_stems(sources), key=lambda source: (source.path, source.stem))
-    return Found(tuple(ordered), tuple(sorted(skipped)), tuple(sorted(refused)))
+    passed_over = sorted((path, reason) for path, reason in skipped if path not in beside)
+    return Found(tuple(ordered), tuple(passed_over), tuple(sorted(refused)))
+
+
+def files_of(path: Path) -> tuple[Path, ...]:
+    """Return a volume's or label map's file, and after a detached header the file of its voxels."""
+    format_ = format_of(path.name)
+    if not format_:
+        return (path,)
+    try:
+        with reading(path):
+            voxels = import_module(READERS[format_].module).voxel_file(path)
+    except MedCycleGANError:
+        return (path,)  # what is wrong with it is said when it is read
+    return (path,) if voxels == path else (path, voxels)
+
+
+def own_name(path: Path) -> str:
+    """Return a path's last name; where it is `.` or `..`, that of the folder it stands for.
+
+    >>> own_name(Path("scans/p1"))
+    'p1'
+    """
+    return path.resolve().name if path.name in ("", "..") else path.name
 
 
 def _folders(
@@ -112,8 +139,6 @@ def _claims_format(path: Path, skipped: list[tuple[Path, str]]) -> str | None:
         reason = "a hidden file"
     elif path.suffix.lower() == ".zip":
         reason = "a zip archive; unpack it"
-    elif path.suffix.lower() == ".img" and path.with_suffix(".hdr").is_file():
-        return None  # belongs to its header
     if reason:
         skipped.append((path, reason))
         return None
@@ -132,7 +157,7 @@ def _name_series(
     refused: list[tuple[Path, str]],
 ) -> None:
     relative = _below(folder, root)
-    name = folder.name or folder.resolve().name
+    name = own_name(folder)
     several = sum(len(one.slices) > 1 for one in series) > 1
     for one in series:
         files = tuple(piece.path for piece in one.slices)

@@ -6,7 +6,9 @@ from typing import NamedTuple
 
 
 class Reader(NamedTuple):
-    """A module whose `read(files)` returns what is stored, imported on use.
+    """A module, imported on use: `read(files)` returns what is stored.
+
+    For files known by their suffix, `voxel_file(path)` returns where the voxels lie.
 
     Args:
         module: where `read` is.

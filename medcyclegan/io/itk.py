@@ -6,13 +6,17 @@ wherever it points; so headers are parsed and voxels counted here first.
 
 from __future__ import annotations
 
+import contextlib
+import tempfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 
 from medcyclegan.errors import GeometryError, VolumeError
+from medcyclegan.files import TEMPORARY_PREFIX
 from medcyclegan.io.stored import Stored, check_voxel_count, native_silence, printable
 from medcyclegan.io.streams import CHUNK_BYTES, check_length
 
@@ -32,7 +36,7 @@ def header_lines(path: Path) -> list[tuple[str, int]]:
     lines, end = [], 0
     for line in head.splitlines(keepends=True):
         end += len(line)
-        lines.append((printable(line.decode("latin-1")), end))
+        lines.append((printable(line.decode(errors="replace")), end))
     return lines
 
 
@@ -109,8 +113,13 @@ def _unpacked_bytes(stream: IO[bytes], expected: int, packed: str) -> int:
     return found
 
 
-def read_image(path: Path, sizes: list[int]) -> Stored:
+def read_image(path: Path, voxels: Path, sizes: list[int]) -> Stored:
     """Return what SimpleITK reads, on a RAS+ grid.
+
+    Args:
+        path: the file, or a detached header.
+        voxels: the file of voxels that `path` names, or `path` itself.
+        sizes: voxels along each axis, as declared.
 
     Raises:
         VolumeError: SimpleITK cannot read it, or reads another size than declared.
@@ -120,9 +129,9 @@ def read_image(path: Path, sizes: list[int]) -> Stored:
 
     SimpleITK.ProcessObject.GlobalWarningDisplayOff()
     reader = SimpleITK.ImageFileReader()
-    reader.SetFileName(str(path))
     try:
-        with native_silence():
+        with native_silence(), _in_text(path, voxels) as named:
+            reader.SetFileName(str(named))
             image = reader.Execute()
     except RuntimeError as error:
         line = str(error).strip().splitlines()[-1]
@@ -137,3 +146,17 @@ def read_image(path: Path, sizes: list[int]) -> Stored:
     affine[:3, 3] = image.GetOrigin()
     array = SimpleITK.GetArrayFromImage(image).transpose(2, 1, 0)  # (K, J, I) -> (I, J, K)
     return Stored(array=array, affine=np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine)
+
+
+@contextlib.contextmanager
+def _in_text(path: Path, voxels: Path) -> Iterator[Path]:
+    """Yield a path to the same file that is text: SimpleITK ends the process on any other."""
+    if str(path).isprintable():
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX) as folder:
+        if voxels != path:
+            Path(folder, voxels.name).symlink_to(voxels.resolve())
+        link = Path(folder, f"volume{path.suffix}")
+        link.symlink_to(path.resolve())
+        yield link

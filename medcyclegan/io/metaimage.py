@@ -43,7 +43,7 @@ def read(files: Sequence[Path]) -> Stored:
     """Return the volume in a MetaImage file.
 
     Args:
-        files: the .mha or .mhd file alone.
+        files: first the .mha or .mhd file.
 
     Raises:
         VolumeError: no MetaImage, damaged, truncated, colour, text, or voxels in another folder.
@@ -56,11 +56,24 @@ def read(files: Sequence[Path]) -> Stored:
     _check_plain(fields)
     expected = int(np.prod(sizes, dtype=object)) * BYTES_OF[fields["ElementType"]]
     packed = "zlib" if fields.get("CompressedData", "False").lower() == "true" else ""
-    where = fields["ElementDataFile"]
-    voxels = path if where.upper() == "LOCAL" else beside(path, where)
+    voxels = _voxels(path, fields)
     skip = int(fields.get("HeaderSize", "0")) if voxels != path else end
     check_voxels(voxels, max(0, skip), expected, packed)
-    return read_image(path, sizes)
+    return read_image(path, voxels, sizes)
+
+
+def voxel_file(path: Path) -> Path:
+    """Return the file that holds the voxels: the one a header names, or `path` itself.
+
+    Raises:
+        VolumeError: no MetaImage, or the file is missing or in another folder.
+    """
+    return _voxels(path, _header(path)[0])
+
+
+def _voxels(path: Path, fields: dict[str, str]) -> Path:
+    where = fields["ElementDataFile"]
+    return path if where.upper() == "LOCAL" else beside(path, where)
 
 
 def _header(path: Path) -> tuple[dict[str, str], int]:

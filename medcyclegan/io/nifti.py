@@ -33,7 +33,7 @@ def read(files: Sequence[Path]) -> Stored:
     """Return the volume in one NIfTI file, or in a header and its .img beside it.
 
     Args:
-        files: the .nii, .nii.gz or .hdr file alone.
+        files: first the .nii, .nii.gz or .hdr file.
 
     Raises:
         VolumeError: no NIfTI, damaged, truncated, more or fewer bytes than declared, no real
@@ -109,6 +109,15 @@ def _data_offset(header: Any, size: int, single: bool) -> int:
     if not least <= offset < 2**31 or not offset.is_integer():
         raise VolumeError(f"declares voxels at byte {offset:g}, which cannot be; write it anew")
     return int(offset)
+
+
+def voxel_file(path: Path) -> Path:
+    """Return the file that holds the voxels: a .hdr's .img, else `path` itself.
+
+    Raises:
+        VolumeError: there is no .img.
+    """
+    return _image_beside(path) if path.name.lower().endswith(".hdr") else path
 
 
 def _image_beside(header_path: Path) -> Path:

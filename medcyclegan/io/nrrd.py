@@ -36,7 +36,7 @@ def read(files: Sequence[Path]) -> Stored:
     """Return the volume in an NRRD file.
 
     Args:
-        files: the .nrrd or .nhdr file alone.
+        files: first the .nrrd or .nhdr file.
 
     Raises:
         VolumeError: no NRRD, damaged, truncated, an unusual encoding, or voxels in another folder.
@@ -51,10 +51,23 @@ def read(files: Sequence[Path]) -> Stored:
     encoding = fields.get("encoding", "")
     if encoding.lower() not in PACKINGS:
         raise VolumeError(f"has the encoding {encoding or '(none)'}; write it as raw or gzip")
+    voxels = _voxels(path, fields)
+    check_voxels(voxels, end if voxels == path else 0, expected, PACKINGS[encoding.lower()])
+    return read_image(path, voxels, sizes)
+
+
+def voxel_file(path: Path) -> Path:
+    """Return the file that holds the voxels: the one a header names, or `path` itself.
+
+    Raises:
+        VolumeError: no NRRD, or the file is missing or in another folder.
+    """
+    return _voxels(path, _header(path)[0])
+
+
+def _voxels(path: Path, fields: dict[str, str]) -> Path:
     where = fields.get("data file") or fields.get("datafile")
-    voxels = beside(path, where) if where else path
-    check_voxels(voxels, 0 if where else end, expected, PACKINGS[encoding.lower()])
-    return read_image(path, sizes)
+    return beside(path, where) if where else path
 
 
 def _header(path: Path) -> tuple[dict[str, str], int]:

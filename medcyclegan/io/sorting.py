@@ -127,7 +127,7 @@ def _without_copies(slices: list[Slice], skip: Note) -> list[Slice]:
 def _fault(series: Series, faults: list[tuple[Path, str]]) -> str:
     if faults:
         path, reason = faults[0]
-        return f"{path.name} {reason}"
+        return f"{path} {reason}"
     try:
         check_stack(series.slices)
     except MedCycleGANError as error:

@@ -94,19 +94,22 @@ def check_voxel_count(shape: tuple[int, ...]) -> None:
         )
 
 
-@contextlib.contextmanager
-def naming(path: Path, *, alone: bool = False) -> Iterator[None]:
-    """Put a slice's file name before whatever goes wrong inside; `alone`, leave it to `reading`.
+class _NamedError(Exception):
+    """An error on its way out whose message names the very file already."""
 
-    Raises:
-        MedCycleGANError: our own errors, same class.
-        VolumeError: all else.
-    """
-    if alone:
-        yield
-        return
-    with reading(Path(path.name)):
-        yield
+    def __init__(self, error: MedCycleGANError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Name a slice's file, and not the series it is of, in whatever goes wrong inside `reading`."""
+    try:
+        with reading(path):
+            yield
+    except MedCycleGANError as error:
+        raise _NamedError(error) from error
 
 
 @contextlib.contextmanager
@@ -121,6 +124,8 @@ def reading(path: Path) -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a library's doubts about a file we judge ourselves
             yield
+    except _NamedError as named:
+        raise named.error from named
     except MedCycleGANError as error:
         raise type(error)(f"{path}: {error}") from error
     except MemoryError as error:

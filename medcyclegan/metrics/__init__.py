@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
-from medcyclegan.metrics.compare import compare
-from medcyclegan.metrics.curves import Curve, fit_best_curve, fit_histogram_matching
+from medcyclegan.metrics.best_curve import fit_best_curve
+from medcyclegan.metrics.compare import METRICS, compare
+from medcyclegan.metrics.curves import Curve, fit_histogram_matching, fit_least_squares_curve
 from medcyclegan.metrics.organ_hu import gap_closed, null_change, null_shift, tissue_means
 from medcyclegan.metrics.trial import Tissues, Trial, TwinnedCase, make_regions, make_trial
-
-METRICS: dict[str, Callable[[Sequence[Trial]], dict[str, float]]] = {
-    "gap_closed": gap_closed,
-    "null_shift": null_shift,
-    "null_change": null_change,
-}
 
 __all__ = [
     "METRICS",
@@ -24,6 +17,7 @@ __all__ = [
     "compare",
     "fit_best_curve",
     "fit_histogram_matching",
+    "fit_least_squares_curve",
     "gap_closed",
     "make_regions",
     "make_trial",

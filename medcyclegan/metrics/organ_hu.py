@@ -26,7 +26,8 @@ def tissue_means(trials: Sequence[Trial], kind: Kind, which: Which) -> dict[str,
 def gap_closed(trials: Sequence[Trial]) -> dict[str, float]:
     """Return for each organ the share of the way from source to truth that outputs went.
 
-    With s, o, t the organ's mean HU in a patient's source, output and noiseless twin::
+    With s, o, t the organ's mean HU in a patient's source, output and noiseless twin, in the organ
+    less a rim of one voxel where it is thick enough for that (see `make_regions`)::
 
         gap closed = 1 - mean over patients |o - t| / mean over patients |s - t|
 

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import safetensors.torch
 import torch
-from pydantic import TypeAdapter
+from pydantic import ValidationError
 
 from medcyclegan import files
-from medcyclegan.config import ModelConfig
+from medcyclegan.config import SlicesConfig, WindowConfig, parse_model
+from medcyclegan.config.section import Section
+from medcyclegan.config.sections import DomainName
 from medcyclegan.domains import Pair
 from medcyclegan.errors import CheckpointError, ConfigError, MedCycleGANError
 from medcyclegan.intensity import Window
-from medcyclegan.models import TranslationModel, make_model
+from medcyclegan.models import MODELS, TranslationModel, make_model
 
 WEIGHTS, CARD = "model.safetensors", "model.json"
 FORMAT = 1
@@ -69,15 +70,15 @@ def save_model(folder: Path, model: TranslationModel, card: ModelCard) -> None:
 
 
 def load_model(folder: Path) -> tuple[TranslationModel, ModelCard, str]:
-    """Return the model in `folder`, its card and the SHA-256 of its weights.
+    """Return the model in `folder`, its card, and a SHA-256 of both.
 
     Nothing that is read can run code: safetensors and JSON only.
 
     Raises:
-        CheckpointError: a file is missing, damaged, of another format, or holds a weight that is
-            not finite.
+        CheckpointError: a file is missing, damaged, of another format, holds a weight that is not
+            finite, or names a method that is not one of ours.
     """
-    card, expected = _read_card(folder / CARD)
+    stored = _read_card(folder / CARD)
     path = folder / WEIGHTS
     try:
         weights = path.read_bytes()
@@ -86,39 +87,73 @@ def load_model(folder: Path) -> tuple[TranslationModel, ModelCard, str]:
         raise CheckpointError(
             f"{path}: cannot be read as weights ({error}); use a whole model folder"
         ) from error
-    digest = hashlib.sha256(weights).hexdigest()
-    if digest != expected:
+    if hashlib.sha256(weights).hexdigest() != stored.sha256:
         raise CheckpointError(f"{path}: is not what {CARD} describes; copy the two together again")
     if bad := _not_finite(state):
         raise CheckpointError(f"{path}: weight {bad} is not finite; use another checkpoint")
+    model = _make(folder / CARD, stored)
     try:
-        config: ModelConfig = TypeAdapter(ModelConfig).validate_python(card.model)
-        model = make_model(config, card.neighbors)
         model.generators.load_state_dict(state)
-    except (ValueError, RuntimeError) as error:
+    except RuntimeError as error:
         raise CheckpointError(f"{path}: does not fit the networks that {CARD} names") from error
-    return model, card, digest
+    decisive = stored.model_dump_json(exclude={"versions"})
+    return model, stored.card(), hashlib.sha256(decisive.encode()).hexdigest()
 
 
-def _read_card(path: Path) -> tuple[ModelCard, str]:
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        if data["format"] != FORMAT:
-            raise CheckpointError(f"{path}: format {data['format']}, this version reads {FORMAT}")
-        card = ModelCard(
-            model=dict(data["model"]),
-            window=Window(**data["window"]),
-            spacing_mm=None if data["spacing_mm"] is None else float(data["spacing_mm"]),
-            size=int(data["size"]),
-            neighbors=int(data["neighbors"]),
-            domains=Pair(**data["domains"]),
-            versions=dict(data["versions"]),
+class _Names(Section):
+    a: DomainName
+    b: DomainName
+
+
+class _Stored(SlicesConfig):
+    """The card as it stands in the file: what a stranger wrote is checked like a config."""
+
+    format: Literal[1]
+    sha256: str
+    model: dict[str, Any]
+    window: WindowConfig
+    domains: _Names
+    versions: dict[str, str]
+
+    def card(self) -> ModelCard:
+        return ModelCard(
+            model=self.model,
+            window=Window(self.window.low_hu, self.window.high_hu),
+            spacing_mm=self.spacing_mm,
+            size=self.size,
+            neighbors=self.neighbors,
+            domains=Pair(self.domains.a, self.domains.b),
+            versions=self.versions,
         )
-        return card, str(data["sha256"])
+
+
+def _read_card(path: Path) -> _Stored:
+    try:
+        stored = _Stored.model_validate_json(path.read_bytes())
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read; a model folder holds it") from error
-    except (ConfigError, KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path}: is no model card ({error!r})") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(map(str, first["loc"])) or "it"
+        raise CheckpointError(
+            f"{path}: is no model card of ours: {key}: {first['msg']}; use the one that was written"
+        ) from error
+    if stored.domains.a == stored.domains.b:
+        raise CheckpointError(f"{path}: names both domains {stored.domains.a!r}")
+    return stored
+
+
+def _make(path: Path, stored: _Stored) -> TranslationModel:
+    kind = stored.model.get("kind")
+    if kind not in MODELS:
+        raise CheckpointError(
+            f"{path}: made by {kind!r}, which is no method of medcyclegan: load the weights into "
+            "your own model and hand it to Translator"
+        )
+    try:
+        return make_model(parse_model(stored.model), stored.neighbors)
+    except ConfigError as error:
+        raise CheckpointError(f"{path}: {error}; use the one that was written") from error
 
 
 def _not_finite(state: dict[str, torch.Tensor]) -> str | None:

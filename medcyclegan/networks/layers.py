@@ -59,7 +59,10 @@ def upsampling_layers(
 
 
 def initialize(network: nn.Module) -> None:
-    """Draw all convolution weights from N(0, 0.02), biases 0 (Zhu et al. 2017, section 7.1)."""
+    """Draw all convolution weights from N(0, 0.02), biases 0 (Zhu et al. 2017, section 7.1).
+
+    Scales of batch norms are drawn from N(1, 0.02), as the authors' code does.
+    """
     for module in network.modules():
         if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
             nn.init.normal_(module.weight, 0.0, INIT_STD)

@@ -6,15 +6,16 @@ import torch
 from torch import Tensor, nn
 
 CHANGE_BOUND = 2.0  # on the [-1, 1] scale: the whole width of the window
-HEAD_STD = 1e-5  # a residual generator begins within 1e-2 of the identity, whatever its width
+FIRST_CHANGE = 0.02  # spread of the head's first answers: near the identity, not stuck at it
 
 
 class ResidualOutput(nn.Module):
     """Input plus a bounded change: stack + 2 tanh(network(stack)), clamped to [-1, 1].
 
     The bound is the window's width, since an opacified vessel may have to lose most of it. The
-    clamp lets gradients through as if it were not there (straight-through, Bengio et al. 2013), so
-    that a voxel pushed past the window's edge can still be pulled back.
+    head begins with small weights, so that training begins near the identity. The clamp lets
+    gradients through as if it were not there (straight-through, Bengio et al. 2013), so that a
+    voxel pushed past the window's edge can still be pulled back.
 
     Args:
         network: maps (B, C, H, W) to an unbounded map of that shape; its last layer is `head`.
@@ -23,8 +24,10 @@ class ResidualOutput(nn.Module):
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
-        for parameter in network.get_submodule("head").parameters():
-            nn.init.normal_(parameter, 0.0, HEAD_STD)
+        for layer in network.get_submodule("head").modules():
+            if isinstance(layer, nn.Conv2d):
+                fan_in = layer.weight[0].numel()
+                nn.init.normal_(layer.weight, 0.0, FIRST_CHANGE / fan_in**0.5)
 
     def forward(self, slices: Tensor) -> Tensor:
         """Return stacks of the other domain, (B, C, H, W) in [-1, 1], of such stacks."""

@@ -22,20 +22,26 @@ SLICE_MM = 5.0
 LOWEST_MM = -50.0  # the middle of the lowest slice, before the patient's own offset
 ARTERIAL_EVERY = 4  # one patient with contrast medium in so many is arterial
 SHARP_SHARE = {"contrast": 0.4, "noncontrast": 0.6}  # of patients on the sharp scanner
-STREAMS = ("placing", "anatomy", "physiology", "texture", "noise", "twin noise", "scanner")
+STREAMS = {  # of random numbers; a stream with another number is another patient
+    "placing": 0,
+    "anatomy": 1,
+    "physiology": 2,
+    "texture": 3,
+    "noise": 4,
+    "scanner": 6,
+}
 FINE = 2  # the body is painted this much finer in the slice than it is scanned
 
 
 @dataclass(frozen=True)
 class PhantomCase:
-    """One patient scanned twice, without moving, on one scanner.
+    """One patient on one scanner, and the truth of him in another phase, on the same grid.
 
     Args:
         image: the acquisition, int16 HU.
         clean: the same without noise, float32 HU.
         labels: which tissue each voxel is; see `LABELS`.
-        twin: the acquisition in the other phase, with its own noise, int16 HU.
-        clean_twin: the twin without noise, float32 HU: the truth.
+        clean_twin: the patient in the other phase, without noise, float32 HU: the truth.
         phase: of the image.
         twin_phase: of the twin.
         dose: the patient's iodine per body size, 1 is usual.
@@ -46,7 +52,6 @@ class PhantomCase:
     image: Volume
     clean: Volume
     labels: Labels
-    twin: Volume
     clean_twin: Volume
     phase: Phase
     twin_phase: Phase
@@ -109,16 +114,12 @@ def make_case(
     def volume(array: npt.NDArray[np.float32] | npt.NDArray[np.int16]) -> Volume:
         return Volume(_file_order(array), affine, provenance)
 
-    def noisy(hu: Field, stream: str) -> Volume:
-        grain = acquisition.noise(hu.shape, device, spacing, _rng(sequence, stream))
-        return volume(acquisition.whole_hu(hu + grain))
-
+    grain = acquisition.noise(clean.shape, device, spacing, _rng(sequence, "noise"))
     labels = paint_patient(grid, _rng(sequence, "anatomy"))
     return PhantomCase(
-        image=noisy(clean, "noise"),
+        image=volume(acquisition.whole_hu(clean + grain)),
         clean=volume(clean),
         labels=Labels(_file_order(labels), affine),
-        twin=noisy(clean_twin, "twin noise"),
         clean_twin=volume(clean_twin),
         phase=phase,
         twin_phase=other,
@@ -180,7 +181,7 @@ def _cohort_case(wanted: tuple[int, int, int, str, int, int]) -> PhantomCase:
 
 def _rng(sequence: np.random.SeedSequence, stream: str) -> np.random.Generator:
     """Return one of a patient's independent sources, the same however often it is asked for."""
-    key = (*sequence.spawn_key, STREAMS.index(stream))
+    key = (*sequence.spawn_key, STREAMS[stream])
     return np.random.default_rng(np.random.SeedSequence(sequence.entropy, spawn_key=key))
 
 

@@ -39,11 +39,6 @@ class Tissue:
     texture_hu: float = 0.0
     uneven: float = 0.06
 
-    @property
-    def enhances(self) -> bool:
-        """Whether contrast medium reaches the tissue."""
-        return self.arterial != 0 or self.venous != 0
-
 
 TISSUES: dict[str, Tissue] = {
     "background": Tissue(-1000.0),

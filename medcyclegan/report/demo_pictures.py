@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from medcyclegan.phantom import label_values
-from medcyclegan.report.panels import CHANGE_HU, colored, gray, png
+from medcyclegan.report.panels import colored, gray, png
 from medcyclegan.slices import slice_frame, to_slices
 from medcyclegan.volume import Labels, Volume
 
@@ -44,7 +44,7 @@ def case_pictures(case: ShownCase) -> tuple[bytes, bytes, bytes, bytes]:
     source, translated, twin = (
         _slices(volume)[number] for volume in (case.image, case.translated, case.twin)
     )
-    difference = colored((translated - twin) * (CHANGE_HU / DIFFERENCE_HU))
+    difference = colored(translated - twin, DIFFERENCE_HU)
     return png(gray(source)), png(gray(translated)), png(gray(twin)), png(difference)
 
 

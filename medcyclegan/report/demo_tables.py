@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 WIDTH = 100
+HU_COLUMNS = ("contrast", "translated", "true twin")
 
 
 def number(value: float | None, digits: int = 1) -> str:
@@ -39,19 +40,8 @@ def tables_text(result: Mapping[str, Any], *, color: bool = False) -> str:
         color: for a terminal.
     """
     console = Console(file=io.StringIO(), width=WIDTH, force_terminal=color, legacy_windows=False)
-    baselines = list(result["summary"]["baselines"])
-    organs = _table("organ", "contrast", "translated", "true twin", "gap closed", *baselines)
-    for name, row in result["organs"].items():
-        hu = [number(row[key]) for key in ("input_hu", "output_hu", "twin_hu")]
-        others = [number(row["baselines"][other], 2) for other in baselines]
-        organs.add_row(words(name), *hu, number(row["gap_closed"], 2), *others)
-    tissues = _table("must not move", "contrast", "translated", "true twin", "shift", *baselines)
-    for name, row in result["null_tissues"].items():
-        hu = [number(row[key]) for key in ("input_hu", "output_hu", "twin_hu", "shift_hu")]
-        others = [number(row["baselines"][other]) for other in baselines]
-        tissues.add_row(words(name), *hu, *others)
     console.print("\nMean HU over test patients; gap closed: 1 is the true twin, 0 no change.\n")
-    console.print(organs, "", tissues, "", sep="\n")
+    console.print(_organs(result), "", _null_tissues(result), "", sep="\n")
     for criterion in result["criteria"]:
         met = criterion["met"]
         line = (
@@ -59,14 +49,46 @@ def tables_text(result: Mapping[str, Any], *, color: bool = False) -> str:
             f"(must be {criterion['relation']} {number(criterion['limit'], 2)})"
         )
         console.print(Text(f"{'met    ' if met else 'NOT MET'} {line}", "green" if met else "red"))
+        if criterion["note"]:
+            console.print(Text(f"        {criterion['note']}"))
     verdict = "accepted" if result["accepted"] else "NOT accepted"
     console.print(Text(verdict, "bold green" if result["accepted"] else "bold red"))
     text: str = console.file.getvalue()  # type: ignore[attr-defined]  # the StringIO made above
     return "\n".join(line.rstrip() for line in text.splitlines())
 
 
+def _organs(result: Mapping[str, Any]) -> Table:
+    summary = result["summary"]
+    table = _table("organ", *HU_COLUMNS, "gap closed", *map(_stacked, summary["baselines"]))
+    for name, row in result["organs"].items():
+        hu = [number(row[key]) for key in ("input_hu", "output_hu", "twin_hu")]
+        closed = [row, *row["baselines"].values()]
+        table.add_row(words(name), *hu, *(number(each["gap_closed"], 2) for each in closed))
+    for title in ("worst", "median", "mean"):
+        closed = [summary, *summary["baselines"].values()]
+        table.add_row(title, "", "", "", *(number(each[title], 2) for each in closed))
+    return table
+
+
+def _null_tissues(result: Mapping[str, Any]) -> Table:
+    summary = result["summary"]
+    table = _table("must not move", *HU_COLUMNS, "shift", *map(_stacked, summary["baselines"]))
+    for name, row in result["null_tissues"].items():
+        hu = [number(row[key]) for key in ("input_hu", "output_hu", "twin_hu")]
+        shifts = [row, *row["baselines"].values()]
+        table.add_row(words(name), *hu, *(number(each["shift_hu"]) for each in shifts))
+    for title, key in (("mean without air", "mean_shift_hu"), ("largest", "largest_shift_hu")):
+        shifts = [summary, *summary["baselines"].values()]
+        table.add_row(title, "", "", "", *(number(each[key]) for each in shifts))
+    return table
+
+
+def _stacked(name: str) -> str:
+    return name.replace(" ", "\n")
+
+
 def _table(*columns: str) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0))
     for index, column in enumerate(columns):
-        table.add_column(column, justify="right" if index else "left")
+        table.add_column(column, justify="right" if index else "left", no_wrap=True)
     return table

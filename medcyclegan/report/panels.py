@@ -18,7 +18,7 @@ from medcyclegan.intensity import Window
 from medcyclegan.models.protocol import TranslationModel
 
 SHOWN_HU = (-160.0, 240.0)  # the soft-tissue window of abdominal reading
-CHANGE_HU = 200.0  # the colour scale of differences reaches this far both ways
+CHANGE_HU = 200.0  # the colours of a translation's change reach this far both ways
 
 
 def gray(hu: npt.NDArray[np.floating]) -> npt.NDArray[np.uint8]:
@@ -28,9 +28,16 @@ def gray(hu: npt.NDArray[np.floating]) -> npt.NDArray[np.uint8]:
     return np.repeat(level[..., None], 3, axis=-1)
 
 
-def colored(change_hu: npt.NDArray[np.floating]) -> npt.NDArray[np.uint8]:
-    """Return a difference (H, W) as RGB (H, W, 3): blue lower, white none, red higher."""
-    level = (change_hu / CHANGE_HU).clip(-1.0, 1.0) / 2 + 0.5
+def colored(
+    change_hu: npt.NDArray[np.floating], scale_hu: float = CHANGE_HU
+) -> npt.NDArray[np.uint8]:
+    """Return a difference (H, W) as RGB (H, W, 3): blue lower, white none, red higher.
+
+    Args:
+        change_hu: the difference, HU.
+        scale_hu: the difference, either way, from which on the colour is full, HU.
+    """
+    level = (change_hu / scale_hu).clip(-1.0, 1.0) / 2 + 0.5
     rgb: npt.NDArray[np.uint8] = mpl.colormaps["seismic"](level, bytes=True)[..., :3]
     return rgb
 

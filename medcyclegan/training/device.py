@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import torch
 
+from medcyclegan.config.sections import DEVICES
 from medcyclegan.errors import InputError
 
 
@@ -15,6 +18,8 @@ def choose_device(name: str) -> torch.device:
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if not re.fullmatch(DEVICES, name):
+        raise InputError(f"device {name!r}: unknown; use auto, cpu, mps, cuda or cuda:1")
     try:
         device = torch.device(name)
         torch.empty(1, device=device)

@@ -24,7 +24,7 @@ from medcyclegan.training.device import describe_device
 from medcyclegan.training.logs import MetricsLog
 from medcyclegan.training.schedule import constant_then_linear
 
-BETAS = (0.5, 0.999)  # Adam, Zhu et al. 2017, section 7.1
+BETAS = (0.5, 0.999)  # Adam, Radford et al. 2016, section 4; Zhu et al. name none
 REMEDY = "go on from the last checkpoint with --resume and a lower training.learning_rate"
 WARM_UP_STEPS = 5  # not counted when the end is projected
 
@@ -93,12 +93,14 @@ class Loop:
         for networks in (model.generators, model.discriminators):
             networks.to(device).train()
         self.average = copy.deepcopy(model) if schedule.ema else model
-        self.optimizers = Pair(
-            torch.optim.Adam(model.generators.parameters(), schedule.learning_rate, BETAS),
-            torch.optim.Adam(
+        self.optimizers = {
+            "generators": torch.optim.Adam(
+                model.generators.parameters(), schedule.learning_rate, BETAS
+            ),
+            "discriminators": torch.optim.Adam(
                 model.discriminators.parameters(), schedule.discriminator_learning_rate, BETAS
             ),
-        )
+        }
         self.step = 0
 
     def run(self) -> None:
@@ -112,6 +114,7 @@ class Loop:
         log = MetricsLog(self.folder / "metrics.jsonl", self.step + 1)
         started = saved = time.monotonic()
         first = self.step
+        self.say(f"training on {describe_device(self.device)}, {self.schedule.steps} steps")
         with _signals() as caught:
             while self.step < self.schedule.steps:
                 values = self.train_step()
@@ -143,10 +146,11 @@ class Loop:
 
         self.model.discriminators.requires_grad_(False)
         losses, fake = self.model.generator_losses(real)
-        self._update(self.optimizers.a, losses, rate)
+        self._update(self.optimizers["generators"], losses, rate)
         self.model.discriminators.requires_grad_(True)
         judged = self.model.discriminator_losses(real, Pair(*(f.detach() for f in fake)))
-        self._update(self.optimizers.b, judged, factor * self.schedule.discriminator_learning_rate)
+        judged_rate = factor * self.schedule.discriminator_learning_rate
+        self._update(self.optimizers["discriminators"], judged, judged_rate)
 
         if self.schedule.ema:
             _move_average(self.average.generators, self.model.generators, self._decay())
@@ -184,7 +188,7 @@ class Loop:
         state = {
             "model": self.model.state_dict(),
             "average": self.average.generators.state_dict(),
-            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            "optimizers": {name: one.state_dict() for name, one in self.optimizers.items()},
         }
         save_checkpoint(self.folder / "checkpoints", self.step, state)
         self.export(self.step, self.average)
@@ -198,17 +202,14 @@ class Loop:
         self.step, state = found
         self.model.load_state_dict(state["model"])
         self.average.generators.load_state_dict(state["average"])
-        for optimizer, kept in zip(self.optimizers, state["optimizers"], strict=True):
-            optimizer.load_state_dict(kept)
+        for name, optimizer in self.optimizers.items():
+            optimizer.load_state_dict(state["optimizers"][name])
         self.say(f"{self.folder}: going on from step {self.step}")
 
     def _say_end(self, seconds: float) -> None:
         left = seconds * (self.schedule.steps - self.step)
         end = time.strftime("%a %H:%M", time.localtime(time.time() + left))
-        self.say(
-            f"training on {describe_device(self.device)}: {self.schedule.steps} steps of "
-            f"{seconds:.2g} s, done about {end} (in {left / 60:.0f} min)"
-        )
+        self.say(f"{seconds:.2g} s a step, done about {end} (in {left / 60:.0f} min)")
 
     def _stop(self, number: int) -> None:
         self.save()

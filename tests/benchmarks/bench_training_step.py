@@ -13,15 +13,16 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from medcyclegan.config import CycleGANConfig
+from medcyclegan.config import parse_model
 from medcyclegan.domains import Pair
-from medcyclegan.losses import total
 from medcyclegan.models import make_model
+from medcyclegan.training.loop import Loop, Schedule
 
 
 def reflected(channels: int, new_channels: int, kernel: int, stride: int = 1) -> list[nn.Module]:
@@ -109,44 +110,48 @@ class Reference:
         self.d_optimizer.zero_grad()
         judged.backward()
         self.d_optimizer.step()
-        return float(loss) + float(judged)
+        return loss.item() + judged.item()
 
 
 class Ours:
-    """The library's model with the optimisers of its loop, without image pool."""
+    """The step of the library's own loop, without image pool."""
 
-    def __init__(self, filters: int, blocks: int) -> None:
-        self.model = make_model(
-            CycleGANConfig.model_validate(
-                {
-                    "kind": "cyclegan",
-                    "output": "direct",
-                    "pool_size": 0,
-                    "generator": {
-                        "kind": "resnet",
-                        "filters": filters,
-                        "blocks": blocks,
-                        "norm": "instance",
-                    },
-                    "discriminator": {"kind": "patchgan", "filters": filters, "norm": "instance"},
-                }
-            )
+    def __init__(self, filters: int, blocks: int, steps: int) -> None:
+        self.real: Pair[Tensor] | None = None
+        options = {
+            "kind": "cyclegan",
+            "output": "direct",
+            "pool_size": 0,
+            "generator": {"kind": "resnet", "filters": filters, "blocks": blocks},
+            "discriminator": {"kind": "patchgan", "filters": filters},
+        }
+        self.model = make_model(parse_model(options))
+        self.loop = Loop(
+            self.model,
+            lambda _: self.real or Pair(torch.empty(0), torch.empty(0)),
+            Schedule(
+                steps=steps,
+                learning_rate=2e-4,
+                discriminator_learning_rate=2e-4,
+                constant_fraction=1.0,
+                seed=0,
+                ema=0.0,
+                log_every=steps,
+                sample_every=steps,
+                checkpoint_minutes=5,
+            ),
+            Path(),
+            device=torch.device("cpu"),
+            draw=lambda *_: None,
+            export=lambda *_: None,
+            say=print,
+            progress=lambda *_: None,
         )
-        parameters = (self.model.generators.parameters(), self.model.discriminators.parameters())
-        self.optimizers = [torch.optim.Adam(p, 2e-4, (0.5, 0.999)) for p in parameters]
 
     def step(self, real: Pair[Tensor]) -> float:
-        self.model.discriminators.requires_grad_(False)
-        losses, fake = self.model.generator_losses(real)
-        self.optimizers[0].zero_grad()
-        total(losses).backward()
-        self.optimizers[0].step()
-        self.model.discriminators.requires_grad_(True)
-        judged = self.model.discriminator_losses(real, Pair(*(f.detach() for f in fake)))
-        self.optimizers[1].zero_grad()
-        total(judged).backward()
-        self.optimizers[1].step()
-        return float(total(losses)) + float(total(judged))
+        self.real = real
+        values = self.loop.train_step()
+        return sum(value for name, value in values.items() if name != "learning_rate")
 
 
 def copy_weights(ours: nn.ModuleDict, plain: nn.ModuleDict) -> None:
@@ -176,7 +181,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    ours = Ours(options.filters, options.blocks)
+    ours = Ours(options.filters, options.blocks, options.rounds + 1)
     plain = Reference(options.filters, options.blocks)
     copy_weights(ours.model.generators, plain.g)
     copy_weights(ours.model.discriminators, plain.d)

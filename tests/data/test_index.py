@@ -11,6 +11,7 @@ import pytest
 from medcyclegan.data.index import open_domain
 from medcyclegan.data.store import SliceStore
 from medcyclegan.errors import InputError
+from medcyclegan.intensity import Window
 
 KEY = "domains.a.volumes"
 
@@ -89,7 +90,9 @@ def test_slices_of_many_patients_matched_by_a_glob_are_many_volumes(
     contrast = open_domain(f"{folder}/*CONTRAST_1*", "domains.a.volumes")
     plain = open_domain(f"{folder}/*CONTRAST_0*", "domains.b.volumes")
     assert (len(contrast.sources), len(plain.sources)) == (22, 21)
-    domain = SliceStore(1.5, tmp_path / "slices").load_domain("contrast", contrast.sources)
+    domain = SliceStore(1.5, Window(-200, 600), tmp_path / "slices").load_domain(
+        "contrast", contrast.sources
+    )
     assert not domain.messages
     assert len(domain.volumes) == 22
     assert all(volume.facts.drawn == (0,) for volume in domain.volumes)

@@ -20,11 +20,11 @@ def volume(patient: str) -> StoredVolume:
     return StoredVolume(np.zeros((1, 2, 2), np.int16), facts)
 
 
-@given(KEYS, KEYS, st.floats(0.01, 0.49), st.integers(0, 5))
+@given(KEYS, KEYS, st.floats(0.01, 0.49))
 def test_each_domain_gives_its_share_and_keeps_the_rest(
-    a: set[str], b: set[str], fraction: float, seed: int
+    a: set[str], b: set[str], fraction: float
 ) -> None:
-    chosen = split_patients(Pair(a, b), fraction, seed)
+    chosen = split_patients(Pair(a, b), fraction)
     for patients in (a, b):
         if min(len(a), len(b)) < LEAST_PATIENTS:
             assert not chosen
@@ -34,17 +34,18 @@ def test_each_domain_gives_its_share_and_keeps_the_rest(
     assert chosen <= a | b
 
 
-def test_the_split_depends_on_keys_and_seed_alone() -> None:
-    patients = Pair({str(n) for n in range(40)}, {str(n) for n in range(30, 70)})
+def test_the_split_depends_on_keys_alone() -> None:
     known = {"0", "1", "2", "3", "4"}  # written down: no run, machine or order may change it
-    assert split_patients(Pair(known, known), 0.4, 0) == {"2", "4"}
-    assert split_patients(patients, 0.2, 0) != split_patients(patients, 0.2, 1)
+    assert split_patients(Pair(known, known), 0.4) == {"3", "4"}
 
 
-@pytest.mark.parametrize("seed", range(8))
-def test_a_small_domain_inside_a_large_one_gets_its_share(seed: int) -> None:
-    patients = Pair({str(n) for n in range(40)}, {str(n) for n in range(6)})
-    chosen = split_patients(patients, 0.1, seed)
+@pytest.mark.parametrize("prefix", range(8))
+def test_a_small_domain_inside_a_large_one_gets_its_share(prefix: int) -> None:
+    patients = Pair(
+        {f"{prefix}-{n}" for n in range(40)},
+        {f"{prefix}-{n}" for n in range(6)},
+    )
+    chosen = split_patients(patients, 0.1)
     assert (len(chosen & patients.a), len(chosen & patients.b)) == (4, 1)
 
 
@@ -65,7 +66,7 @@ def test_volumes_follow_their_patient_in_both_domains() -> None:
 @pytest.mark.parametrize("few", [1, LEAST_PATIENTS - 1])
 def test_too_few_patients_all_train_and_it_is_said(few: int) -> None:
     volumes = Pair([volume(f"a{n}") for n in range(few)], [volume(f"b{n}") for n in range(30)])
-    split = split_volumes(volumes)
+    split = split_volumes(volumes, 0.1)
     assert split.train == volumes
     assert split.validation == Pair([], [])
     assert "too few for a validation split" in split.message

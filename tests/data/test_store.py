@@ -16,8 +16,11 @@ import pytest
 from medcyclegan.data.store import SliceStore, StoredVolume, cache_folder
 from medcyclegan.data.transforms import ExtractSlicesd, ReadVolumed, read
 from medcyclegan.errors import InputError, MedCycleGANError
+from medcyclegan.intensity import Window
 from medcyclegan.io import find_volumes
 from medcyclegan.volume import Provenance, Volume
+
+WINDOW = Window(-200.0, 600.0)
 
 
 def body(shape: tuple[int, int, int] = (30, 24, 6), hu: int = 40, patient: str = "p") -> Volume:
@@ -52,23 +55,25 @@ def equal(one: StoredVolume, other: StoredVolume) -> bool:
 def test_slices_are_those_of_the_transforms_in_whole_hu(tmp_path: Path) -> None:
     array = np.random.default_rng(0).normal(0, 400, (17, 19, 4)).astype(np.float32)
     volume = Volume(array, np.diag([0.9, -0.8, 3.0, 1.0]))
-    stored = SliceStore(1.3, tmp_path / "slices").load(volume)
-    data = ExtractSlicesd("ct", 1.3)(ReadVolumed("ct")({"ct": volume}))
+    stored = SliceStore(1.3, WINDOW, tmp_path / "slices").load(volume)
+    clipped = Volume(array.clip(WINDOW.low_hu, WINDOW.high_hu), volume.affine)
+    data = ExtractSlicesd("ct", 1.3)(ReadVolumed("ct")({"ct": clipped}))
     np.testing.assert_array_equal(stored.slices, np.rint(data["ct"][0].numpy()))
     assert stored.slices.dtype == np.int16
     assert stored.facts.spacing_mm == pytest.approx((3.0, 1.3, 1.3))
     assert stored.facts.plane == "axial"
 
 
-def test_hu_beyond_int16_are_held_at_its_end(tmp_path: Path) -> None:
-    array = np.zeros((4, 4, 2), np.float32)
-    array[0, 0, 0], array[1, 1, 1] = 1e6, -1e6
-    stored = SliceStore(None, tmp_path / "slices").load(Volume(array, np.eye(4)))
-    assert (stored.slices.max(), stored.slices.min()) == (32767, -32768)
+def test_metal_beyond_the_window_does_not_bleed(tmp_path: Path) -> None:
+    array = np.full((8, 8, 2), 40, np.int16)
+    array[3, 3] = 30000
+    stored = SliceStore(2.0, WINDOW, tmp_path / "slices").load(Volume(array, np.eye(4)))
+    assert stored.slices.max() < WINDOW.high_hu
+    assert stored.slices.min() == 40
 
 
 def test_slices_are_mapped_and_cannot_be_written(tmp_path: Path) -> None:
-    slices = SliceStore(None, tmp_path / "slices").load(body()).slices
+    slices = SliceStore(None, WINDOW, tmp_path / "slices").load(body()).slices
     assert isinstance(slices, np.memmap)
     assert slices.flags.c_contiguous, "a slice lies in one piece"
     with pytest.raises(ValueError, match="read-only"):
@@ -76,14 +81,14 @@ def test_slices_are_mapped_and_cannot_be_written(tmp_path: Path) -> None:
 
 
 def test_slices_with_next_to_no_body_are_not_drawn(tmp_path: Path) -> None:
-    stored = SliceStore(None, tmp_path / "slices").load(body())
+    stored = SliceStore(None, WINDOW, tmp_path / "slices").load(body())
     assert stored.facts.drawn == (2, 3, 4, 5)
     assert stored.facts.boxes[3] == (4, 20, 4, 26)
 
 
 def test_a_volume_is_read_once(tmp_path: Path, count_reads: list[object]) -> None:
-    first = SliceStore(None, tmp_path / "slices").load(body())
-    again = SliceStore(None, tmp_path / "slices").load(body())
+    first = SliceStore(None, WINDOW, tmp_path / "slices").load(body())
+    again = SliceStore(None, WINDOW, tmp_path / "slices").load(body())
     assert equal(first, again)
     assert len(count_reads) == 1
 
@@ -91,19 +96,20 @@ def test_a_volume_is_read_once(tmp_path: Path, count_reads: list[object]) -> Non
 def test_other_voxels_spacing_geometry_or_patient_are_another_entry(
     tmp_path: Path, count_reads: list[object]
 ) -> None:
-    store = SliceStore(None, tmp_path / "slices")
+    store = SliceStore(None, WINDOW, tmp_path / "slices")
     stretched = Volume(body().array, np.diag([-2.0, -2.0, 4.0, 1.0]), body().provenance)
     for volume in (body(), body(hu=41), stretched, body(patient="q")):
         store.load(volume)
-    SliceStore(3.0, tmp_path / "slices").load(body())
-    assert len(count_reads) == 5
+    SliceStore(3.0, WINDOW, tmp_path / "slices").load(body())
+    SliceStore(None, Window(-160, 600), tmp_path / "slices").load(body())
+    assert len(count_reads) == 6
 
 
 @pytest.mark.parametrize("damage", ["flip", "truncate", "lose", "json", "facts", "boxes"])
 def test_a_damaged_entry_is_made_anew_with_a_warning(tmp_path: Path, damage: str) -> None:
     warnings: list[str] = []
     folder = tmp_path / "slices"
-    good = SliceStore(None, folder, warnings.append).load(body())
+    good = SliceStore(None, WINDOW, folder, warnings.append).load(body())
     good = StoredVolume(np.array(good.slices), good.facts)
     array_path, facts_path = next(folder.glob("*.npy")), next(folder.glob("*.json"))
     data, facts = bytearray(array_path.read_bytes()), json.loads(facts_path.read_bytes())
@@ -121,26 +127,26 @@ def test_a_damaged_entry_is_made_anew_with_a_warning(tmp_path: Path, damage: str
     else:
         facts_path.write_text(json.dumps(facts | {"boxes": facts["boxes"][1:]}))
     assert not warnings
-    assert equal(SliceStore(None, folder, warnings.append).load(body()), good)
+    assert equal(SliceStore(None, WINDOW, folder, warnings.append).load(body()), good)
     assert len(warnings) == 1
     assert str(array_path) in warnings[0]
-    assert equal(SliceStore(None, folder, warnings.append).load(body()), good)
+    assert equal(SliceStore(None, WINDOW, folder, warnings.append).load(body()), good)
     assert len(warnings) == 1, "what was made anew is whole"
 
 
 def test_damage_is_told_to_the_log_by_default(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    SliceStore(None, tmp_path / "slices").load(body())
+    SliceStore(None, WINDOW, tmp_path / "slices").load(body())
     next((tmp_path / "slices").glob("*.npy")).write_bytes(b"")
-    SliceStore(None, tmp_path / "slices").load(body())
+    SliceStore(None, WINDOW, tmp_path / "slices").load(body())
     assert "read anew" in caplog.text
 
 
 def test_an_interrupted_entry_is_no_entry(tmp_path: Path, count_reads: list[object]) -> None:
-    SliceStore(None, tmp_path / "slices").load(body())
+    SliceStore(None, WINDOW, tmp_path / "slices").load(body())
     next((tmp_path / "slices").glob("*.json")).unlink()  # it is written last
-    SliceStore(None, tmp_path / "slices").load(body())
+    SliceStore(None, WINDOW, tmp_path / "slices").load(body())
     assert len(count_reads) == 2
     assert not list((tmp_path / "slices").glob(".medcyclegan-*"))
 
@@ -151,10 +157,11 @@ import sys, zlib
 import numpy as np
 from pathlib import Path
 from medcyclegan.data.store import SliceStore
+from medcyclegan.intensity import Window
 from medcyclegan.volume import Volume
 def complain(line):
     raise SystemExit(line)
-store = SliceStore(1.5, Path(sys.argv[1]), complain)
+store = SliceStore(1.5, Window(-200, 600), Path(sys.argv[1]), complain)
 for seed in range(8):
     array = np.random.default_rng(seed).integers(-200, 500, (40, 40, 8)).astype(np.int16)
     print(zlib.crc32(store.load(Volume(array, np.diag([-1.0, -1.0, 3.0, 1.0]))).slices))
@@ -170,11 +177,11 @@ for seed in range(8):
 
 def test_the_folder_is_the_users_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEDCYCLEGAN_CACHE", str(tmp_path / "cache"))
-    store = SliceStore(None)
+    store = SliceStore(None, WINDOW)
     assert store.folder == tmp_path / "cache" / "slices"
     assert stat.S_IMODE(store.folder.stat().st_mode) == 0o700
     store.folder.chmod(0o755)
-    assert stat.S_IMODE(SliceStore(None).folder.stat().st_mode) == 0o700
+    assert stat.S_IMODE(SliceStore(None, WINDOW).folder.stat().st_mode) == 0o700
     monkeypatch.delenv("MEDCYCLEGAN_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     monkeypatch.setattr(sys, "platform", "linux")
@@ -184,13 +191,13 @@ def test_the_folder_is_the_users_alone(tmp_path: Path, monkeypatch: pytest.Monke
 def test_a_folder_that_cannot_be_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(MedCycleGANError, match="MEDCYCLEGAN_CACHE"):
-        SliceStore(None, tmp_path / "file" / "slices")
+        SliceStore(None, WINDOW, tmp_path / "file" / "slices")
 
 
 def test_a_file_that_moves_is_the_same_and_one_that_changes_is_not(
     tmp_path: Path, count_reads: list[object]
 ) -> None:
-    store = SliceStore(None, tmp_path / "slices")
+    store = SliceStore(None, WINDOW, tmp_path / "slices")
     (tmp_path / "a").mkdir()
     write_nifti(tmp_path / "a" / "ct.nii.gz", body())
     first = store.load(find_volumes(tmp_path / "a").sources[0])
@@ -205,7 +212,7 @@ def test_a_file_that_moves_is_the_same_and_one_that_changes_is_not(
 
 
 def test_voxels_beside_their_header_count_as_content(tmp_path: Path) -> None:
-    store = SliceStore(None, tmp_path / "slices")
+    store = SliceStore(None, WINDOW, tmp_path / "slices")
     for hu in (40, 60):
         volume = body(hu=hu)
         nibabel.save(nibabel.Nifti1Pair(volume.array, volume.affine), tmp_path / "ct.hdr")
@@ -223,19 +230,19 @@ def test_a_domain_goes_on_without_what_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "in" / "cut.nii.gz").write_bytes(whole[: len(whole) // 2])
     sources = find_volumes(tmp_path / "in").sources
     assert len(sources) == 3
-    domain = SliceStore(None, tmp_path / "slices").load_domain("contrast", sources)
+    domain = SliceStore(None, WINDOW, tmp_path / "slices").load_domain("contrast", sources)
     assert len(domain.volumes) == 1
     assert len(domain.messages) == 2
     for name in ("empty.nii.gz", "cut.nii.gz"):
         assert any(str(tmp_path / "in" / name) in message for message in domain.messages)
     with pytest.raises(InputError, match=r"domain contrast: .*cut\.nii\.gz"):
-        SliceStore(None, tmp_path / "slices").load_domain("contrast", sources[:1])
+        SliceStore(None, WINDOW, tmp_path / "slices").load_domain("contrast", sources[:1])
     with pytest.raises(InputError, match="domain contrast"):
-        SliceStore(None, tmp_path / "slices").load_domain("contrast", [])
+        SliceStore(None, WINDOW, tmp_path / "slices").load_domain("contrast", [])
 
 
 def test_what_the_reader_found_odd_is_said_each_time(tmp_path: Path) -> None:
     odd = Volume(body().array, body().affine, Provenance(warnings=("has an offset",)))
-    store = SliceStore(None, tmp_path / "slices")
+    store = SliceStore(None, WINDOW, tmp_path / "slices")
     for _ in range(2):
         assert "has an offset" in store.load_domain("a", [odd]).messages[0]

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -166,16 +165,3 @@ def test_nothing_is_mirrored() -> None:
     array[:, :, :8] = 500
     unit = batches([stored(array)], batch_size=32).batch(0).a
     assert (unit[..., :8] > unit[..., 8:]).all()
-
-
-@pytest.mark.parametrize("size", [128])
-def test_a_batch_is_cheap(size: int) -> None:
-    import time
-
-    volumes = [stored(np.zeros((20, 160, 160), np.int16), f"p{n}") for n in range(4)]
-    sampler = batches(volumes, size=size, batch_size=8)
-    sampler.batch(0)
-    start = time.process_time()
-    for step in range(20):
-        sampler.batch(step)
-    assert 20 * 8 * 2 / (time.process_time() - start) > 1000, "slices a second on one core"

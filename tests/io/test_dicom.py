@@ -221,11 +221,13 @@ def test_a_bad_slice_condemns_its_series_and_no_other(
     write_series(tmp_path / "lost", make_ct(), AFFINE, change=change)
     found = find_volumes(tmp_path)
     assert [path.name for path, _ in found.refused] == ["lost"]
-    assert "IM0005.dcm has no valid ImagePositionPatient" in found.refused[0][1]
+    where = tmp_path / "lost" / "IM0005.dcm"
+    assert found.refused[0][1].startswith(f"{where} has no valid ImagePositionPatient")
     assert [source.stem for source in found.sources] == ["cut", "good"]
     read_volume(tmp_path / "good")
-    with pytest.raises(VolumeError, match=r"cut: IM0005\.dcm: its pixel data"):
+    with pytest.raises(VolumeError) as caught:
         read_volume(tmp_path / "cut")
+    assert str(caught.value).startswith(f"{cut}: its pixel data")
 
 
 def test_all_lossless_transfer_syntaxes_give_the_same_voxels(real_data: Path) -> None:

@@ -76,6 +76,84 @@ def test_paths_are_as_the_user_typed_them(
     assert str(source.path) == "ct.nii.gz"
 
 
+@pytest.mark.parametrize("typed", [".", "..", "../series"])
+def test_a_series_is_found_from_within(
+    tmp_path: Path,
+    make_ct: MakeCT,
+    write_series: WriteSeries,
+    monkeypatch: pytest.MonkeyPatch,
+    typed: str,
+) -> None:
+    def nameless(dataset: Any, k: int) -> None:
+        del dataset.PatientID, dataset.StudyInstanceUID
+
+    write_series(tmp_path / "series", make_ct(), AFFINE, change=nameless)
+    (tmp_path / "series" / "sub").mkdir()
+    monkeypatch.chdir(tmp_path / "series" / ("sub" if typed == ".." else ""))
+    (source,) = find_volumes(Path(typed)).sources
+    assert (source.path, source.stem) == (Path(typed), "series")
+    assert source.relative == PurePosixPath(".")
+    volume = read_source(source)
+    np.testing.assert_array_equal(volume.array, make_ct())
+    assert volume.provenance.patient
+
+
+@pytest.mark.parametrize("name", ["ct.nii.gz", "ct.nii", "ct.mha", "ct.nrrd", "ct.mhd", "ct.nhdr"])
+def test_names_need_not_be_text(tmp_path: Path, make_ct: MakeCT, name: str) -> None:
+    import SimpleITK
+
+    image = SimpleITK.GetImageFromArray(make_ct().transpose(2, 1, 0))
+    SimpleITK.WriteImage(image, str(tmp_path / name))
+    folder = tmp_path / os.fsdecode(b"M\xfcller")
+    folder.mkdir()
+    for path in list(tmp_path.glob("ct.*")):
+        path.rename(folder / path.name)
+    odd = folder / os.fsdecode(b"se\xe9rie_" + name.encode())
+    (folder / name).rename(odd)
+    (source,) = find_volumes(tmp_path).sources
+    assert source.path == odd
+    volume = read_source(source)
+    np.testing.assert_array_equal(volume.array, make_ct())
+    assert volume.provenance.patient
+
+
+@pytest.mark.parametrize("header", ["ct.mhd", "ct.nhdr", "ct.hdr", "CT.HDR"])
+def test_voxels_beside_their_header_belong_to_it(
+    tmp_path: Path, make_ct: MakeCT, header: str
+) -> None:
+    import SimpleITK
+
+    suffix = ".img" if header.lower() == "ct.hdr" else ".raw"
+    folder = tmp_path / "in"
+    folder.mkdir()
+    path = folder / header.lower()
+    SimpleITK.WriteImage(SimpleITK.GetImageFromArray(make_ct().transpose(2, 1, 0)), str(path))
+    if header != path.name:
+        path.rename(folder / header)
+        (folder / "ct.img").rename(folder / "CT.img")
+    found = find_volumes(folder)
+    (source,) = found.sources
+    assert [file.name for file in source.files] == [header, Path(header).stem + suffix]
+    assert found.skipped == ()
+    np.testing.assert_array_equal(read_source(source).array, make_ct())
+    source.files[1].unlink()
+    (folder / "other.raw").write_bytes(b"of no header")
+    found = find_volumes(folder)
+    assert [path.name for path, _ in found.skipped] == ["other.raw"]
+    (source,) = found.sources
+    assert source.files == (folder / header,)
+    with pytest.raises(VolumeError, match="beside"):
+        read_source(source)
+
+
+def test_voxels_may_have_a_name_in_any_letters(tmp_path: Path, make_ct: MakeCT) -> None:
+    import SimpleITK
+
+    path = tmp_path / "M\u00fcller.mhd"
+    SimpleITK.WriteImage(SimpleITK.GetImageFromArray(make_ct().transpose(2, 1, 0)), str(path))
+    np.testing.assert_array_equal(read_volume(path).array, make_ct())
+
+
 def test_volumes_that_share_a_stem_are_told_apart(
     tmp_path: Path, make_ct: MakeCT, write_series: WriteSeries, nifti: Callable[[Path], Path]
 ) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medcyclegan.metrics import Curve, fit_best_curve, fit_histogram_matching
+from medcyclegan.metrics import Curve, fit_histogram_matching, fit_least_squares_curve
 from medcyclegan.volume import Volume
 
 AFFINE = np.diag([-3.0, -3.0, 5.0, 1.0])
@@ -71,21 +71,21 @@ def case(source: list[int], truth: list[float]) -> SimpleNamespace:
     )
 
 
-def test_the_best_curve_is_the_mean_truth_of_each_hu() -> None:
+def test_the_least_squares_curve_is_the_mean_truth_of_each_hu() -> None:
     cases = [case([200] * 40 + [0] * 40, [180.0] * 30 + [40.0] * 10 + [0.0] * 40)]
-    curve = fit_best_curve(cases)
+    curve = fit_least_squares_curve(cases)
     output = curve(cases[0].image).array.ravel()
     assert output[0] == pytest.approx((30 * 180 + 10 * 40) / 40)
     assert output[-1] == pytest.approx(0.0)
 
 
-def test_no_other_curve_comes_nearer_to_the_truth() -> None:
+def test_no_other_curve_has_a_smaller_squared_error() -> None:
     rng = np.random.default_rng(0)
     source = rng.integers(0, 60, 20000) * 2
     truth = np.sin(source / 15.0) * 50 + rng.normal(0, 20, source.shape)
     cases = [case(source.tolist(), truth.tolist())]
     image = cases[0].image
-    curve = fit_best_curve(cases)
+    curve = fit_least_squares_curve(cases)
 
     def error(tried: Curve) -> float:
         return float(np.mean((tried(image).array - cases[0].clean_twin.array) ** 2))
@@ -97,7 +97,7 @@ def test_no_other_curve_comes_nearer_to_the_truth() -> None:
 
 
 def test_bins_with_few_voxels_are_filled_in_from_their_neighbours() -> None:
-    curve = fit_best_curve(
+    curve = fit_least_squares_curve(
         [case([0] * 50 + [100] * 50 + [50], [10.0] * 50 + [90.0] * 50 + [999.0])]
     )
     assert curve(case([50], [0.0]).image).array.item() == pytest.approx(50.0)

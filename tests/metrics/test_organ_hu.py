@@ -53,8 +53,10 @@ def test_patients_without_an_organ_are_left_out() -> None:
     assert tissue_means([*TRIALS, without], "organs", "source") == {"liver": [100.0, 90.0]}
 
 
-def test_every_metric_takes_trials_and_gives_numbers() -> None:
-    for name, metric in METRICS.items():
-        rows = metric(TRIALS)
-        assert rows, name
-        assert all(isinstance(value, float) for value in rows.values()), name
+def test_every_metric_takes_trials_and_gives_numbers_of_its_kind_of_tissue() -> None:
+    names = {"organs": {"liver"}, "null_tissues": {"fat"}}
+    for kind, of_kind in METRICS.items():
+        for name, metric in of_kind.items():
+            rows = metric(TRIALS)
+            assert set(rows) == names[kind], name
+            assert all(isinstance(value, float) for value in rows.values()), name

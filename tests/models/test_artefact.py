@@ -61,7 +61,12 @@ def test_a_model_translates_the_same_after_a_round_trip(tmp_path: Path) -> None:
             assert torch.equal(loaded.translate(stacks, direction), translated)
             assert float((translated - stacks[:, 1:2]).abs().max()) > 0.01
     assert card == MADE
-    assert json.loads((tmp_path / "model" / CARD).read_text())["sha256"] == digest
+    save_model(tmp_path / "again", made(), MADE)
+    assert load_model(tmp_path / "again")[2] == digest
+    save_model(tmp_path / "other", made(), replace(MADE, window=Window(-200, 601)))
+    assert load_model(tmp_path / "other")[2] != digest, "another window translates otherwise"
+    save_model(tmp_path / "newer", made(), replace(MADE, versions={"torch": "99"}))
+    assert load_model(tmp_path / "newer")[2] == digest
 
 
 def test_equal_models_are_equal_bytes(tmp_path: Path) -> None:
@@ -128,7 +133,7 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
 
 def test_a_method_that_is_not_known_here_is_refused(tmp_path: Path) -> None:
     save_model(tmp_path, made(), replace(MADE, model={"kind": "MyOwn"}))
-    with pytest.raises(CheckpointError, match="does not fit the networks"):
+    with pytest.raises(CheckpointError, match=r"'MyOwn', which is no method of medcyclegan"):
         load_model(tmp_path)
 
 
@@ -154,8 +159,20 @@ def test_damaged_files_are_refused_by_name(tmp_path: Path, file: str, damage: st
         {"format": 2},
         {"window": {"low_hu": 600, "high_hu": -200}},
         {"window": {"low": 0}},
+        {"window": "wide"},
+        {"window": {"low_hu": -1e400, "high_hu": 600}},
         {"domains": {"a": "x"}},
+        {"domains": {"a": "x", "b": "x"}},
+        {"domains": {"a": "x", "b": "../x"}},
+        {"domains": {"a": 1, "b": 2}},
         {"neighbors": None},
+        {"neighbors": 0},
+        {"spacing_mm": 0},
+        {"spacing_mm": -1.0},
+        {"spacing_mm": float("nan")},
+        {"size": -5},
+        {"size": 10**9},
+        {"model": {"kind": "cyclegan", "outptu": "direct"}},
     ],
 )
 def test_a_card_that_makes_no_sense_is_refused(tmp_path: Path, change: dict[str, Any]) -> None:

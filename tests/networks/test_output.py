@@ -35,8 +35,8 @@ def test_a_residual_generator_begins_near_the_identity(network: nn.Module) -> No
     generator = ResidualOutput(network)
     slices = torch.rand(1, 1, 48, 48) * 2 - 1
     with torch.no_grad():
-        change = (generator(slices) - slices).abs().max()
-    assert 0 < float(change) < 1e-2
+        change = (generator(slices) - slices).abs().mean()
+    assert 1e-3 < float(change) < 5e-2
 
 
 def test_the_change_is_bounded_by_the_width_of_the_window() -> None:

@@ -17,7 +17,10 @@ from medcyclegan.report.demo_tables import tables_text
 from medcyclegan.volume import Labels, Volume
 
 AFFINE = np.diag([-3.0, -3.0, 5.0, 1.0])  # I to the left, J to the back, K to the head
-BASELINES = ("histogram matching", "best curve")
+BASELINES = ("histogram matching", "least-squares curve", "best growing curve")
+SUMMARY = {
+    "worst": 0.1, "median": 0.2, "mean": 0.3, "mean_shift_hu": 7.25, "largest_shift_hu": 26.04,
+}  # fmt: skip
 EVIL = "<script>alert(1)</script>"
 
 
@@ -26,11 +29,29 @@ def result(**changes: Any) -> dict[str, Any]:
     return {
         "accepted": False,
         "criteria": [
-            {"name": "gap", "value": 0.912, "relation": ">=", "limit": 0.5, "met": True},
-            {"name": "shift", "value": None, "relation": "<=", "limit": 8.0, "met": False},
+            {
+                "name": "gap",
+                "value": 0.912,
+                "relation": ">=",
+                "limit": 0.5,
+                "met": True,
+                "note": "",
+            },
+            {
+                "name": "shift",
+                "value": None,
+                "relation": "<=",
+                "limit": 8.0,
+                "met": False,
+                "note": "largest: spongy bone, 26.0 HU",
+            },
         ],
         "organs": {
-            name: {**row, "gap_closed": 0.87, "baselines": dict.fromkeys(BASELINES, 0.34)}
+            name: {
+                **row,
+                "gap_closed": 0.87,
+                "baselines": {key: {"gap_closed": 0.34} for key in BASELINES},
+            }
             for name in ORGANS
         },
         "null_tissues": {
@@ -38,16 +59,11 @@ def result(**changes: Any) -> dict[str, Any]:
                 **row,
                 "shift_hu": 1.5,
                 "change_hu": -0.04,
-                "baselines": dict.fromkeys(BASELINES, 72.0),
+                "baselines": {key: {"shift_hu": 72.0} for key in BASELINES},
             }
-            for name in NULL_TISSUES
+            for name in (*NULL_TISSUES, "air")
         },
-        "summary": {
-            "worst": 0.1,
-            "median": 0.2,
-            "mean": 0.3,
-            "baselines": {name: {"worst": 0.1, "median": 0.2, "mean": 0.3} for name in BASELINES},
-        },
+        "summary": SUMMARY | {"baselines": dict.fromkeys(BASELINES, SUMMARY)},
         "cases": {
             "test-00": {
                 "phase": "venous",
@@ -97,7 +113,7 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        if self.open[-1:] in (["td"], ["th"]):
+        if {"td", "th"} & set(self.open):
             self.rows[-1][-1] += data
 
 
@@ -106,12 +122,15 @@ def test_every_organ_and_tissue_has_its_row() -> None:
     assert not page.open
     rows = {row[0]: row[1:] for row in page.rows}
     for name in ORGANS:
-        expected = ["111.1", "52.3", "-", "0.87", "0.34", "0.34"]
+        expected = ["111.1", "52.3", "-", "0.87", "0.34", "0.34", "0.34"]
         assert rows[name.replace("_", " ")] == expected
-    for name in NULL_TISSUES:
-        assert rows[name.replace("_", " ")] == ["111.1", "52.3", "1.5", "0.0", "72.0", "72.0"]
+    for name in (*NULL_TISSUES, "air"):
+        expected = ["111.1", "52.3", "1.5", "0.0", "72.0", "72.0", "72.0"]
+        assert rows[name.replace("_", " ")] == expected
+    assert rows["mean without air"] == ["", "", "7.2", "", "7.2", "7.2", "7.2"]
+    assert rows["largest"] == ["", "", "26.0", "", "26.0", "26.0", "26.0"]
     assert rows["gap"] == ["0.91", ">= 0.50", "met"]
-    assert rows["shift"] == ["-", "<= 8.00", "not met"]
+    assert rows["shiftlargest: spongy bone, 26.0 HU"] == ["-", "<= 8.00", "not met"]
     assert rows["train"] == ["12.3"]
 
 
@@ -121,6 +140,7 @@ def test_the_page_says_its_verdict_command_seed_and_limits() -> None:
     assert ">Accepted<" in make_page(result(accepted=True), [case()], "")
     assert "<code>medcyclegan demo out</code> with seed 5" in page
     assert "It shows nothing about real patients." in page
+    assert "less a rim of one voxel" in page
     assert "key: 17" in page
 
 
@@ -184,8 +204,13 @@ def test_the_slice_shown_has_all_organs_rather_than_most_of_one() -> None:
 def test_the_tables_for_a_terminal(accepted: bool) -> None:
     text = tables_text(result(accepted=accepted))
     lines = [line.split() for line in text.splitlines()]
-    assert ["vena", "cava", "111.1", "52.3", "-", "0.87", "0.34", "0.34"] in lines
-    assert ["fat", "111.1", "52.3", "-", "1.5", "72.0", "72.0"] in lines
+    assert ["vena", "cava", "111.1", "52.3", "-", "0.87", "0.34", "0.34", "0.34"] in lines
+    assert ["worst", "0.10", "0.10", "0.10", "0.10"] in lines
+    assert ["fat", "111.1", "52.3", "-", "1.5", "72.0", "72.0", "72.0"] in lines
+    assert ["air", "111.1", "52.3", "-", "1.5", "72.0", "72.0", "72.0"] in lines
+    assert ["mean", "without", "air", "7.2", "7.2", "7.2", "7.2"] in lines
+    assert ["largest", "26.0", "26.0", "26.0", "26.0"] in lines
+    assert ["largest:", "spongy", "bone,", "26.0", "HU"] in lines
     assert "NOT MET shift: - (must be <= 8.00)" in text
     assert text.splitlines()[-1] == ("accepted" if accepted else "NOT accepted")
     assert "\x1b" not in text

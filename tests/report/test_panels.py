@@ -39,6 +39,12 @@ def test_changes_are_blue_where_lower_and_red_where_higher() -> None:
     assert colored(np.array([[-200.0, 200.0]])).tolist() == [[rgb[0].tolist(), rgb[4].tolist()]]
 
 
+def test_the_scale_of_colours_may_be_another() -> None:
+    change = np.array([[-30.0, 10.0, 60.0]])
+    assert colored(change, 50.0).tolist() == colored(4 * change).tolist()
+    assert colored(change, 50.0).tolist() != colored(change).tolist()
+
+
 def test_tiles_lie_in_rows() -> None:
     images = [np.full((2, 3, 3), n, np.uint8) for n in range(4)]
     tiled = tile([images[:2], images[2:]])

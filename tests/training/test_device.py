@@ -25,5 +25,11 @@ def test_a_device_that_is_not_there_is_refused_in_one_line() -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["gpu", "meta", "cuda:x", ""])
+def test_a_device_of_no_known_kind_is_refused(name: str) -> None:
+    with pytest.raises(InputError, match="unknown; use auto, cpu, mps, cuda or cuda:1"):
+        choose_device(name)
+
+
 def test_a_cpu_is_described_with_its_threads() -> None:
     assert describe_device(torch.device("cpu")) == f"cpu, {torch.get_num_threads()} threads"

@@ -94,7 +94,7 @@ def whole_state(loop: Loop) -> dict[str, Any]:
         {
             "model": loop.model.state_dict(),
             "average": loop.average.generators.state_dict(),
-            "optimizers": [optimizer.state_dict() for optimizer in loop.optimizers],
+            "optimizers": {name: one.state_dict() for name, one in loop.optimizers.items()},
         }
     )
 
@@ -304,20 +304,20 @@ def test_what_is_logged_drawn_and_reported(tmp_path: Path) -> None:
 def test_each_optimiser_has_its_learning_rate(tmp_path: Path) -> None:
     loop = make_loop(tmp_path / "run")
     loop.run()
-    for optimizer, rate in zip(loop.optimizers, (1e-2, 5e-3), strict=True):
+    for optimizer, rate in zip(loop.optimizers.values(), (1e-2, 5e-3), strict=True):
         group = optimizer.param_groups[0]
         assert group["lr"] == pytest.approx(rate / 3)  # 3 constant steps, then 1, 2/3, 1/3
         assert group["betas"] == (0.5, 0.999)
 
 
-def test_the_end_is_projected_in_one_line(tmp_path: Path) -> None:
+def test_the_device_is_named_and_the_end_projected(tmp_path: Path) -> None:
     said: list[str] = []
     schedule = replace(SCHEDULE, steps=12)
     make_loop(tmp_path / "run", schedule=schedule, say=said.append).run()
-    assert len(said) == 1
+    assert len(said) == 2
     assert said[0].startswith("training on cpu, ")
-    assert "threads: 12 steps of" in said[0]
-    assert "done about" in said[0]
+    assert said[0].endswith("threads, 12 steps")
+    assert "s a step, done about" in said[1]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
@@ -345,7 +345,7 @@ def test_ctrl_c_stops_with_a_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         make_loop(tmp_path / "run", batch=signalled, say=said.append).run()
     assert checkpoint_step(tmp_path / "run") == 2
-    assert said == [f"{tmp_path / 'run'}: stopped at step 2; go on with --resume"]
+    assert said[-1] == f"{tmp_path / 'run'}: stopped at step 2; go on with --resume"
 
 
 def test_it_trains_outside_the_main_thread(tmp_path: Path) -> None:
