@@ -46,6 +46,19 @@ def identity_loss(identity: Tensor, real: Tensor) -> Tensor:
     return torch.mean(torch.abs(identity - real))
 
 
+def change_loss(fake: Tensor, real: Tensor) -> Tensor:
+    """Return E[|G(x) - x|], a price on change: what need not change to look real stays.
+
+    Not part of the published recipe. The distance is L1, so that small changes everywhere cost as
+    much as large ones in a few places, and are what is given up first.
+
+    Args:
+        fake: translated stacks (B, C, H, W) in [-1, 1], G(x).
+        real: the stacks x they were made from, same shape.
+    """
+    return torch.mean(torch.abs(fake - real))
+
+
 def total(losses: Mapping[str, Tensor]) -> Tensor:
     """Return the sum of weighted terms."""
     return torch.stack(list(losses.values())).sum()

@@ -5,6 +5,7 @@ import torch
 
 from medcyclegan.losses import (
     adversarial_loss,
+    change_loss,
     cycle_consistency_loss,
     identity_loss,
     total,
@@ -18,7 +19,7 @@ def test_adversarial_loss_is_least_squares() -> None:
     assert float(adversarial_loss(SCORES, real=False)) == (0 + 1 + 9 + 1) / 4
 
 
-@pytest.mark.parametrize("loss", [cycle_consistency_loss, identity_loss])
+@pytest.mark.parametrize("loss", [cycle_consistency_loss, identity_loss, change_loss])
 def test_distances_are_mean_absolute_differences(loss: type) -> None:
     one = torch.tensor([0.5, -0.5, 1.0]).view(1, 1, 1, 3)
     other = torch.tensor([0.25, 0.5, 1.0]).view(1, 1, 1, 3)

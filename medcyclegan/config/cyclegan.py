@@ -48,6 +48,9 @@ class CycleGANConfig(Section):
     """Weight of the cycle-consistency loss; a number, or one for each image domain."""
     lambda_identity: Weight = 5.0
     """Weight of the identity loss, absolute (not a share of lambda_cycle)."""
+    lambda_change: Weight = 0.0
+    """Price on change, absolute; not in the paper, where it is 0. It holds still what need not
+    change: tissue without contrast medium, differences between the two sets of patients."""
     pool_size: Annotated[WholeNumber, Field(ge=0)] = 50
     """Past translated slices kept for each discriminator; 0 shows it the newest alone."""
     generator: GeneratorConfig = ResnetConfig()

@@ -7,7 +7,13 @@ from torch import Tensor, nn
 
 from medcyclegan.config.cyclegan import CycleGANConfig
 from medcyclegan.domains import DIRECTIONS, DOMAINS, Direction, Domain, Pair
-from medcyclegan.losses import Losses, adversarial_loss, cycle_consistency_loss, identity_loss
+from medcyclegan.losses import (
+    Losses,
+    adversarial_loss,
+    change_loss,
+    cycle_consistency_loss,
+    identity_loss,
+)
 from medcyclegan.models.image_pool import ImagePool
 from medcyclegan.networks import DISCRIMINATORS, GENERATORS, OUTPUTS
 
@@ -59,6 +65,9 @@ class CycleGAN(nn.Module):
                 f"identity_{domain}": self.config.lambda_identity
                 * identity_loss(identity[i], real[i]),
             }
+            if self.config.lambda_change:
+                change = change_loss(fake[i], real[1 - i])  # a fake is made from the other domain
+                losses[f"change_{domain}"] = self.config.lambda_change * change
         return losses, fake
 
     def discriminator_losses(self, real: Pair[Tensor], fake: Pair[Tensor]) -> Losses:

@@ -60,6 +60,16 @@ def test_who_makes_what_and_who_judges_it() -> None:
     }
 
 
+def test_a_price_on_change_is_paid_by_what_was_changed() -> None:
+    priced, _ = with_plain_networks(lambda_change=0.5).generator_losses(REAL)
+    plain, _ = with_plain_networks().generator_losses(REAL)
+    extra = {name: float(loss) for name, loss in priced.items() if name not in plain}
+    assert extra == {
+        "change_a": 0.5 * abs(3 * 2 - 2),  # b_to_a(real.b) against real.b
+        "change_b": 0.5 * abs(1 + 10 - 1),  # a_to_b(real.a) against real.a
+    }
+
+
 def test_discriminators_are_asked_for_real_ones_of_their_domain() -> None:
     fake = Pair(torch.full((2, 1, 4, 4), 6.0), torch.full((2, 1, 4, 4), 11.0))
     losses = with_plain_networks().discriminator_losses(REAL, fake)
