@@ -42,5 +42,5 @@ def direction_into(name: str, names: Pair[str]) -> Direction:
     if name == names.a:
         return "b_to_a"
     raise InputError(
-        f"--to {name}: this model knows no such domain; choose {names.a!r} or {names.b!r}"
+        f"no domain {name!r} to translate into: this model knows {names.a!r} and {names.b!r}"
     )

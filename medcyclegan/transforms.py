@@ -46,7 +46,7 @@ class TranslateDomaind(MapTransform):
         translator: a `Translator`, or the path of a run folder, a model folder or its
             `.safetensors`. A path is opened at the first call, once in each worker process.
         to: the domain to translate into, by the user's name for it.
-        strength: share of the change that is applied, from 0; 1 is what the model asks for.
+        strength: share of the change that is applied, 0 to 2; 1 is what the model asks for.
         device: where the networks run if a path was given; "cpu" is right for `DataLoader` workers.
         allow_missing_keys: pass over keys that are not there.
 

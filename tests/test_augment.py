@@ -315,7 +315,7 @@ def test_input_that_cannot_be_used_changes_nothing(here: Path, darker: Translato
     _no_change(lambda: augment(Path("text"), out, translator=darker, say=say), "text: ")
     _no_change(
         lambda: augment(Path("in"), out, translator=darker, to="venous", say=say),
-        "venous.*'contrast' or 'noncontrast'",
+        "venous.*'contrast' and 'noncontrast'",
     )
     _no_change(lambda: augment(Path("in"), out, checkpoint=Path("no"), say=say), "no: no such run")
     _no_change(
@@ -328,7 +328,7 @@ def test_input_that_cannot_be_used_changes_nothing(here: Path, darker: Translato
     )
     _no_change(
         lambda: augment(Path("in"), out, translator=darker, to="", say=say),
-        "--to : this model knows no such domain",
+        "no domain '' to translate into",
     )
     _no_change(
         lambda: augment(Path("in"), Path("in/ct.nii/a/b"), translator=darker, say=say),

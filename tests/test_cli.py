@@ -141,7 +141,8 @@ def test_scan_says_what_it_skips_beside_its_table(
 DRY_RUN = """
 import sys
 from pathlib import Path
-from medcyclegan import augment, cli
+from medcyclegan import cli
+from medcyclegan.augment import augment
 from medcyclegan.config import parse_model
 from medcyclegan.domains import Pair
 from medcyclegan.intensity import Window
@@ -151,7 +152,8 @@ from medcyclegan.models.artefact import ModelCard, save_model
 method = parse_model({"kind": "cyclegan", "generator": {"kind": "unet", "filters": 2, "depth": 1}})
 card = ModelCard(method.model_dump(), Window(-200, 600), 1.5, 16, 1, Pair("a", "b"), {})
 save_model(Path("model"), make_model(method), card)
-sys.exit(cli.main(["augment", "in", "out", "--checkpoint", "model", "--dry-run"]))
+assert cli.main(["augment", "in", "out", "--checkpoint", "model", "--dry-run"]) == 0
+augment(Path("in"), Path("out"), checkpoint=Path("model"), dry_run=True, say=lambda line: None)
 """
 
 
@@ -175,6 +177,7 @@ def test_a_dry_runs_list_is_on_stdout_though_a_bar_moves_on_the_terminal(tmp_pat
     assert done.stdout.splitlines() == [
         "in/ct.nii -> out/ct_b.nii.gz",
         "out: 1 would be written, 0 finished before, 0 failed",
+        "in/ct.nii -> out/ct_b.nii.gz",
     ]
     assert "volumes" in said, "the bar was shown"
     assert "in/a.txt: skipped" in said

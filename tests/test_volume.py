@@ -84,5 +84,5 @@ def test_directions_are_found_by_the_names_of_domains() -> None:
     assert domains.direction_into("contrast", names) == "b_to_a"
     assert domains.target_domain("a_to_b") == "b"
     assert domains.target_domain("b_to_a") == "a"
-    with pytest.raises(InputError, match="'contrast' or 'noncontrast'"):
+    with pytest.raises(InputError, match=r"no domain 'venous' .* 'contrast' and 'noncontrast'"):
         domains.direction_into("venous", names)

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 STORE_VERSION = 2  # to be raised when readers, grid or layout change: older entries are not found
-DETACHED = (".hdr", ".mhd", ".nhdr")  # headers whose voxels lie in another file
 LEAST_BODY = 0.05  # a slice with less body than this share of its volume's largest is not drawn
 
 
@@ -129,8 +128,6 @@ class SliceStore:
             VolumeError: the source cannot be read as CT in HU.
             MedCycleGANError: the store's disk is full or cannot be written.
         """
-        if not isinstance(source, Volume) and source.path.name.lower().endswith(DETACHED):
-            source = read(source)
         content = _content(source)
         seen = f"{content} {self.window} spacing {self.spacing_mm} version {STORE_VERSION}"
         key = hashlib.sha256(seen.encode()).hexdigest()
