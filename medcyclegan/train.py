@@ -159,6 +159,11 @@ def _open_data(config: Config, say: Say) -> _Data:
     names = (config.domains.a.name, config.domains.b.name)
     for name, count, cut in zip(names, map(len, split.train), train.cut, strict=True):
         say(f"domain {name}: {count} volumes; {cut:.0%} of their slices are larger than the crop")
+    if any(train.cut) and not config.model.crop_safe:
+        say(
+            "warning: instance norm and crops smaller than the body: whole slices will be "
+            "translated otherwise than crops were; use norm: batch, or a larger slices.size"
+        )
     unseen = split.validation if all(split.validation) else split.train
     return _Data(train, slices(unseen, SHOWN))
 

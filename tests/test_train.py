@@ -283,6 +283,20 @@ def test_files_in_both_domains_are_said(options: dict[str, Any]) -> None:
     assert "warning: 5 files are in both domains; a volume belongs to one" in said
 
 
+@pytest.mark.parametrize(
+    ("norm", "spacing_mm", "warned"),
+    [("instance", 2.0, 1), ("batch", 2.0, 0), ("instance", 4.0, 0)],
+)
+def test_instance_norm_on_crops_of_the_body_is_warned_of(
+    options: dict[str, Any], norm: str, spacing_mm: float, warned: int
+) -> None:
+    options["model"]["generator"] |= {"norm": norm}
+    options["slices"] |= {"spacing_mm": spacing_mm}
+    said: list[str] = []
+    train(parse_config(options), say=said.append)
+    assert sum("instance norm and crops" in line for line in said) == warned
+
+
 def test_bad_input_leaves_no_run_folder(options: dict[str, Any], tmp_path: Path) -> None:
     absent = str(tmp_path / "absent")
     options["domains"]["b"]["volumes"] = absent

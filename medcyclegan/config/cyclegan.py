@@ -58,6 +58,15 @@ class CycleGANConfig(Section):
     discriminator: DiscriminatorConfig = PatchGANConfig()
     """The network of both discriminators."""
 
+    @property
+    def crop_safe(self) -> bool:
+        """Whether networks trained on crops may translate whole slices.
+
+        Instance norm takes its statistics from all it is shown, and a crop of a body has others
+        than the whole of it.
+        """
+        return self.generator.norm != "instance"
+
     def check_size(self, size: int) -> None:
         """Check that the networks can be trained on slices of `size` x `size` pixels.
 
