@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -21,6 +20,7 @@ from medcyclegan.intensity import Window, apply_change, check_strength
 from medcyclegan.io.stored import as_hu
 from medcyclegan.models import TranslationModel
 from medcyclegan.models.artefact import CARD, WEIGHTS, load_model
+from medcyclegan.models.evaluating import evaluating, whole
 from medcyclegan.slices import (
     SliceFrame,
     neighbor_indices,
@@ -92,7 +92,7 @@ class Translator:
         _check(model.generators, domains)
         self.identity = identity or _hash(model.generators)
         if device is not None:
-            _whole(model).to(choose_device(device))
+            whole(model).to(choose_device(device))
 
     @classmethod
     def load(cls, path: Path, device: str = "auto") -> Translator:
@@ -160,7 +160,7 @@ class Translator:
         source, target = to_slices(volume.array, frame), to_slices(result, frame)
         stacks = neighbor_indices(len(source), self.neighbors)
         shown = np.flatnonzero(source.max(axis=(1, 2)) > self.window.low_hu)
-        with _evaluating(self.model):
+        with evaluating(self.model):
             for start in range(0, len(shown), batch_size):
                 batch = shown[start : start + batch_size]
                 change_hu = self._change_hu(source, stacks[batch], grid, direction)
@@ -263,24 +263,6 @@ def _changed(
 def _check_finite(made: npt.NDArray[np.float32]) -> None:
     if not np.isfinite(made).all():
         raise VolumeError("makes the networks give values that are not finite; leave it out")
-
-
-@contextlib.contextmanager
-def _evaluating(model: TranslationModel) -> Iterator[None]:
-    """Hold the networks in evaluation mode, without gradients, and leave them as they were."""
-    whole = _whole(model)
-    training = whole.training
-    whole.eval()
-    try:
-        with torch.inference_mode():
-            yield
-    finally:
-        whole.train(training)
-
-
-def _whole(model: TranslationModel) -> nn.Module:
-    """Return all networks of the method, where it is one module; its generators else."""
-    return model if isinstance(model, nn.Module) else model.generators
 
 
 def _check(generators: nn.Module, domains: Pair[str]) -> None:

@@ -10,11 +10,11 @@ import matplotlib as mpl
 import matplotlib.image
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import Tensor
 
 from medcyclegan.domains import DIRECTIONS, Pair
 from medcyclegan.intensity import Window
+from medcyclegan.models.evaluating import evaluating
 from medcyclegan.models.protocol import TranslationModel
 
 SHOWN_HU = (-160.0, 240.0)  # the soft-tissue window of abdominal reading
@@ -63,10 +63,8 @@ def sample_panel(model: TranslationModel, real: Pair[Tensor], window: Window) ->
         real: stacks (B, C, H, W) of each domain.
         window: turns [-1, 1] into HU.
     """
-    training = model.generators.training
-    model.generators.eval()
     rows = []
-    with torch.inference_mode():
+    with evaluating(model):
         for stacks, direction, back in zip(real, DIRECTIONS, reversed(DIRECTIONS), strict=True):
             fake = model.translate(stacks, direction)
             cycled = model.translate(fake.expand_as(stacks), back)
@@ -75,5 +73,4 @@ def sample_panel(model: TranslationModel, real: Pair[Tensor], window: Window) ->
                 source, translated, again = (window.to_hu(x).cpu().numpy() for x in images)
                 change = colored(translated - source)
                 rows.append([gray(source), gray(translated), gray(again), change])
-    model.generators.train(training)
     return png(tile(rows))
