@@ -11,19 +11,20 @@ import numpy as np
 import numpy.typing as npt
 
 from medcyclegan.phantom import skeleton
-from medcyclegan.phantom.painter import LabelMap, Painter, make_body
+from medcyclegan.phantom.painter import Painter, make_body
 from medcyclegan.phantom.shapes import EVERYTHING, Field, Grid, column, ellipsoid, spline, tube
 
 
-def paint_patient(grid: Grid, rng: np.random.Generator) -> LabelMap:
-    """Return the labels of the patient that `rng` draws, (S, H, W).
+def paint_patient(grid: Grid, rng: np.random.Generator, *, habitus_shift: float = 0.0) -> Painter:
+    """Return the painter that has painted the patient that `rng` draws.
 
     Args:
         grid: where; a finer grid shows the same patient more finely.
         rng: drawn from in a fixed order, so that equal seeds give equal patients.
+        habitus_shift: of the patient's build, that of his population.
     """
-    painter = Painter(grid, rng, make_body(rng))
-    inside = _outline(painter)
+    painter = Painter(grid, rng, make_body(rng, habitus_shift))
+    inside = painter.cavity = _outline(painter)
     _liver_and_spleen(painter, inside)
     _stomach(painter, inside)
     _bowel(painter, inside)
@@ -36,7 +37,7 @@ def paint_patient(grid: Grid, rng: np.random.Generator) -> LabelMap:
     skeleton.paint_muscles(painter)
     skeleton.paint_spine(painter)
     skeleton.paint_ribs(painter)
-    return painter.labels
+    return painter
 
 
 def _outline(painter: Painter) -> Field:

@@ -1,63 +1,25 @@
-"""Phantom patients: one case with its twin, and the cohort of unpaired domains and test twins."""
+"""Phantom cohorts: patients of one population; unpaired domains with test twins."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
+from typing import Literal, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from medcyclegan.phantom import acquisition
-from medcyclegan.phantom.acquisition import SCANNERS, Scanner
-from medcyclegan.phantom.anatomy import paint_patient
-from medcyclegan.phantom.parameters import Phase
-from medcyclegan.phantom.physiology import TissueMap, make_physiology
-from medcyclegan.phantom.shapes import Field, Grid
-from medcyclegan.volume import Labels, Provenance, Volume
+from medcyclegan.phantom.case import PhantomCase, make_case
+from medcyclegan.phantom.population import DIFFERING, PLAIN, Domain, Populations
 
-FIELD_OF_VIEW_MM = 384.0
-SLICE_MM = 5.0
-LOWEST_MM = -50.0  # the middle of the lowest slice, before the patient's own offset
-ARTERIAL_EVERY = 4  # one patient with contrast medium in so many is arterial
-SHARP_SHARE = {"contrast": 0.4, "noncontrast": 0.6}  # of patients on the sharp scanner
-STREAMS = {  # of random numbers; a stream with another number is another patient
-    "placing": 0,
-    "anatomy": 1,
-    "physiology": 2,
-    "texture": 3,
-    "noise": 4,
-    "scanner": 6,
+Role = Literal["train", "test"]
+ROLES: dict[tuple[Domain, Role], int] = {  # no patient has two of them
+    ("contrast", "train"): 0,
+    ("noncontrast", "train"): 1,
+    ("contrast", "test"): 2,
+    ("noncontrast", "test"): 3,
 }
-FINE = 2  # the body is painted this much finer in the slice than it is scanned
-
-
-@dataclass(frozen=True)
-class PhantomCase:
-    """One patient on one scanner, and the truth of him in another phase, on the same grid.
-
-    Args:
-        image: the acquisition, int16 HU.
-        clean: the same without noise, float32 HU.
-        labels: which tissue each voxel is; see `LABELS`.
-        clean_twin: the patient in the other phase, without noise, float32 HU: the truth.
-        phase: of the image.
-        twin_phase: of the twin.
-        dose: the patient's iodine per body size, 1 is usual.
-        scanner: a key of `SCANNERS`.
-        patient: his key.
-    """
-
-    image: Volume
-    clean: Volume
-    labels: Labels
-    clean_twin: Volume
-    phase: Phase
-    twin_phase: Phase
-    dose: float
-    scanner: str
-    patient: str
 
 
 @dataclass(frozen=True)
@@ -69,64 +31,54 @@ class Cohort:
     test: tuple[PhantomCase, ...]
 
 
-def make_case(
-    seed: int | np.random.SeedSequence,
-    phase: Phase,
+class Wanted(NamedTuple):
+    """One patient of a cohort: all that a process needs to make him."""
+
+    seed: int
+    domain: Domain
+    role: Role
+    number: int
+    populations: Populations
+    setting: str
+    size: int
+    slices: int
+
+
+def make_patients(
+    domain: Domain,
+    count: int,
     *,
-    twin_phase: Phase | None = None,
-    scanner: str | None = None,
+    first: int = 0,
+    seed: int = 0,
+    role: Role = "train",
+    populations: Populations = DIFFERING,
+    setting: str = "abdomen",
     size: int = 128,
-    slices: int = 24,
-) -> PhantomCase:
-    """Return one phantom patient with his twin; equal arguments give equal cases.
+    slices: int = 32,
+    workers: int = 1,
+) -> tuple[PhantomCase, ...]:
+    """Return patients of one domain; more of them begin with the same ones.
+
+    Patients of another seed, domain or role are other people.
 
     Args:
-        seed: which patient: anatomy, tissues, dose, scanner, noise.
-        phase: of the image.
-        twin_phase: of the twin; by default "noncontrast", or "venous" of a non-contrast image.
-        scanner: a key of `SCANNERS`; by default either, drawn from the seed.
-        size: rows and columns over the field of view of 384 mm.
-        slices: number of slices, 5 mm apart.
+        domain: whose population they are of; the phases of its images are taken in turn.
+        count: number of patients.
+        first: number of the first one, for a large cohort made bit by bit.
+        seed: of the cohort.
+        role: whether they are to train or to test.
+        populations: of both domains: twins are also seen on a scanner of the other.
+        setting: a key of `SETTINGS`.
+        size: rows and columns of each slice.
+        slices: number of slices of each volume.
+        workers: processes that share the work; the patients do not depend on it. A script that
+            asks for more than one needs the guard `if __name__ == "__main__":`.
     """
-    sequence = seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(seed)
-    placing = _rng(sequence, "placing")
-    offsets = placing.uniform((-10.0, -8.0, -12.0), (10.0, 8.0, 12.0))
-    drawn = str(placing.choice(list(SCANNERS)))
-    device = SCANNERS[scanner or drawn]
-    other: Phase = twin_phase or ("venous" if phase == "noncontrast" else "noncontrast")
-    spacing = FIELD_OF_VIEW_MM / size
-    grid = _grid(size, slices, offsets)
-    fine = _grid(size * FINE, slices, offsets)
-    physiology = make_physiology(_rng(sequence, "physiology"))
-    patient = "-".join(["phantom", str(sequence.entropy), *map(str, sequence.spawn_key)])
-    affine = np.diag([-spacing, -spacing, SLICE_MM, 1.0])
-    affine[:3, 3] = (-grid.x[0], -grid.y[0], grid.z[0])
-    provenance = Provenance(format="phantom", patient=patient)
-    body = TissueMap(
-        fine,
-        paint_patient(fine, _rng(sequence, "anatomy")),
-        physiology,
-        _rng(sequence, "texture"),
-    )
-    clean = _scan(body.hu(phase), device, spacing)
-    clean_twin = _scan(body.hu(other), device, spacing)
-
-    def volume(array: npt.NDArray[np.float32] | npt.NDArray[np.int16]) -> Volume:
-        return Volume(_file_order(array), affine, provenance)
-
-    grain = acquisition.noise(clean.shape, device, spacing, _rng(sequence, "noise"))
-    labels = paint_patient(grid, _rng(sequence, "anatomy"))
-    return PhantomCase(
-        image=volume(acquisition.whole_hu(clean + grain)),
-        clean=volume(clean),
-        labels=Labels(_file_order(labels), affine),
-        clean_twin=volume(clean_twin),
-        phase=phase,
-        twin_phase=other,
-        dose=physiology.dose,
-        scanner=device.name,
-        patient=patient,
-    )
+    wanted = [
+        Wanted(seed, domain, role, number, populations, setting, size, slices)
+        for number in range(first, first + count)
+    ]
+    return _make(wanted, workers)
 
 
 def make_cohort(
@@ -135,74 +87,60 @@ def make_cohort(
     train_contrast: int = 24,
     train_noncontrast: int = 24,
     test: int = 8,
+    populations: Populations = PLAIN,
+    setting: str = "abdomen",
     size: int = 128,
     slices: int = 24,
     workers: int = 1,
 ) -> Cohort:
     """Return a cohort in which every patient is another person.
 
-    Contrast patients are portal venous, every fourth arterial; test cases are contrast patients
-    with their non-contrast twins. Both domains come from both scanners in different proportions.
+    With the `PLAIN` populations contrast patients are portal venous, every fourth arterial, and
+    both domains come from both scanners in different proportions. Test cases are contrast patients
+    with their non-contrast twins.
 
     Args:
         seed: of the whole cohort.
         train_contrast: number of training patients with contrast medium.
         train_noncontrast: number of training patients without.
         test: number of test patients.
+        populations: of both domains.
+        setting: a key of `SETTINGS`.
         size: rows and columns of each slice.
         slices: number of slices of each volume.
         workers: processes that share the work; the cohort does not depend on it. A script that
             asks for more than one needs the guard `if __name__ == "__main__":`.
     """
-    wanted = [
-        *((seed, 0, number, "contrast", size, slices) for number in range(train_contrast)),
-        *((seed, 1, number, "noncontrast", size, slices) for number in range(train_noncontrast)),
-        *((seed, 2, number, "contrast", size, slices) for number in range(test)),
+    groups: list[tuple[Domain, Role, int]] = [
+        ("contrast", "train", train_contrast),
+        ("noncontrast", "train", train_noncontrast),
+        ("contrast", "test", test),
     ]
-    if workers > 1:
-        with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-            cases = tuple(pool.map(_cohort_case, wanted))
-    else:
-        cases = tuple(map(_cohort_case, wanted))
+    wanted = [
+        Wanted(seed, domain, role, number, populations, setting, size, slices)
+        for domain, role, count in groups
+        for number in range(count)
+    ]
+    cases = _make(wanted, workers)
     split = train_contrast + train_noncontrast
     return Cohort(cases[:train_contrast], cases[train_contrast:split], cases[split:])
 
 
-def _cohort_case(wanted: tuple[int, int, int, str, int, int]) -> PhantomCase:
-    seed, role, number, domain, size, slices = wanted
-    sequence = np.random.SeedSequence(entropy=seed, spawn_key=(role, number))
-    arterial = number % ARTERIAL_EVERY == ARTERIAL_EVERY - 1
-    phase: Phase = "noncontrast"
-    if domain == "contrast":
-        phase = "arterial" if arterial else "venous"
-    scanner = "sharp" if _rng(sequence, "scanner").random() < SHARP_SHARE[domain] else "smooth"
-    return make_case(sequence, phase, scanner=scanner, size=size, slices=slices)
+def _make(wanted: Sequence[Wanted], workers: int) -> tuple[PhantomCase, ...]:
+    if workers <= 1:
+        return tuple(map(_make_one, wanted))
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+        return tuple(pool.map(_make_one, wanted))
 
 
-def _rng(sequence: np.random.SeedSequence, stream: str) -> np.random.Generator:
-    """Return one of a patient's independent sources, the same however often it is asked for."""
-    key = (*sequence.spawn_key, STREAMS[stream])
-    return np.random.default_rng(np.random.SeedSequence(sequence.entropy, spawn_key=key))
-
-
-def _grid(size: int, slices: int, offsets: npt.NDArray[np.float64]) -> Grid:
-    """Return the voxel centres of a scan whose table stands off by `offsets` (x, y, z) mm."""
-    across = (np.arange(size) - (size - 1) / 2) * (FIELD_OF_VIEW_MM / size)
-    z = LOWEST_MM + offsets[2] + np.arange(slices) * SLICE_MM
-    return Grid(
-        z.astype(np.float32),
-        (across + offsets[1]).astype(np.float32),
-        (across + offsets[0]).astype(np.float32),
+def _make_one(wanted: Wanted) -> PhantomCase:
+    phases = wanted.populations[wanted.domain].phases
+    key = (ROLES[wanted.domain, wanted.role], wanted.number)
+    return make_case(
+        np.random.SeedSequence(entropy=wanted.seed, spawn_key=key),
+        phases[wanted.number % len(phases)],
+        populations=wanted.populations,
+        setting=wanted.setting,
+        size=wanted.size,
+        slices=wanted.slices,
     )
-
-
-def _scan(fine_hu: Field, scanner: Scanner, spacing_mm: float) -> Field:
-    """Return a finely painted body as the scanner's noiseless slices."""
-    slices, rows, columns = (n // FINE if axis else n for axis, n in enumerate(fine_hu.shape))
-    mean = fine_hu.reshape(slices, rows, FINE, columns, FINE).mean(axis=(2, 4), dtype=np.float32)
-    return acquisition.blur(mean, scanner, spacing_mm)
-
-
-def _file_order(array: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
-    """Return slices (S, H, W) as an array (I, J, K) whose axes run left, back and head."""
-    return np.ascontiguousarray(array.transpose(2, 1, 0))

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from medcyclegan.phantom.parameters import LABELS
-from medcyclegan.phantom.shapes import Grid, Lumps, Point, Region
+from medcyclegan.phantom.shapes import Field, Grid, Lumps, Point, Region
 
 LabelMap = npt.NDArray[np.uint8]
 
@@ -34,10 +34,15 @@ class Body:
     dome: float
 
 
-def make_body(rng: np.random.Generator) -> Body:
-    """Draw a patient's build: 300 to 370 mm wide, 200 to 260 mm deep."""
-    habitus = rng.uniform(-1.0, 1.0)
-    fat = 16.0 + 8.0 * habitus + rng.uniform(-2.0, 2.0)
+def make_body(rng: np.random.Generator, habitus_shift: float = 0.0) -> Body:
+    """Draw a patient's build: 300 to 370 mm wide, 200 to 260 mm deep.
+
+    Args:
+        rng: drawn from.
+        habitus_shift: of his population; 1 adds 8 mm of fat and 8 mm to the cavity's half width.
+    """
+    habitus = rng.uniform(-1.0, 1.0) + habitus_shift
+    fat = max(4.0, 16.0 + 8.0 * habitus + rng.uniform(-2.0, 2.0))
     return Body(
         cavity=(
             124.0 + 8.0 * habitus + rng.uniform(-4, 4),
@@ -58,6 +63,10 @@ class Painter:
         grid: voxel centres in the patient's frame.
         rng: the patient's own source of shapes; the same seed paints the same patient on any grid.
         body: his build.
+
+    Attributes:
+        labels: what is painted so far, (S, H, W).
+        cavity: positive inside the abdominal cavity, (S, H, W): a share of its half width.
     """
 
     def __init__(self, grid: Grid, rng: np.random.Generator, body: Body) -> None:
@@ -65,6 +74,7 @@ class Painter:
         self.rng = rng
         self.body = body
         self.labels: LabelMap = np.zeros(grid.shape, np.uint8)
+        self.cavity: Field = np.zeros(grid.shape, np.float32)
         self.lumps = Lumps(rng, 32.0)
         self.fine_lumps = Lumps(rng, 14.0)
         self.scale = np.array([body.cavity[0] / 128.0, body.cavity[1] / 86.0, 1.0])
