@@ -3,30 +3,37 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from scipy import optimize
 
 from medcyclegan.metrics.curves import Curve, Values
-from medcyclegan.metrics.trial import Tissues, TwinnedCase, make_regions
+from medcyclegan.metrics.reference import Reference, Region
 
 KNOT_HU = 10.0
 
 
-class _Region(NamedTuple):
-    """One tissue of one patient: the HU of its voxels and the means before and wanted."""
+class _Part(NamedTuple):
+    """One tissue of one patient.
+
+    Args:
+        tissue: its name.
+        first: number of the first knot, in steps of `KNOT_HU` from 0 HU.
+        shares: weights of the knots from there on in the mean over the voxels, summing to 1.
+        before: mean HU of the source.
+        wanted: mean HU that is aimed at.
+    """
 
     tissue: str
-    hu: Values
+    first: int
+    shares: Values
     before: float
     wanted: float
 
 
-def fit_best_curve(
-    cases: Sequence[TwinnedCase], *, organs: Tissues, null_tissues: Tissues, most_shift_hu: float
-) -> Curve:
+def fit_best_curve(references: Iterable[Reference], *, most_shift_hu: float) -> Curve:
     """Return the growing curve that closes most of the organs' gaps within a limit on null shift.
 
     With o and n mean HU after the curve, s and t those of source and noiseless twin, in one organ
@@ -44,21 +51,43 @@ def fit_best_curve(
     the tissues. It is fitted on the twins themselves, so no method has its knowledge in earnest.
 
     Args:
-        cases: test cases with their twins.
-        organs: name -> label values of what is to change.
-        null_tissues: name -> label values of what must not.
+        references: patients with labels and truth, walked through once; what their tissues set
+            aside takes no part.
         most_shift_hu: the limit, HU.
+
+    Raises:
+        ValueError: no patient has any of the tissues.
     """
-    changing = _regions(cases, organs, towards_truth=True)
-    still = _regions(cases, null_tissues, towards_truth=False)
+    changing: list[_Part] = []
+    still: list[_Part] = []
+    for reference in references:
+        aside = reference.tissues.aside
+        changing += _parts(reference, reference.organs, aside, towards_truth=True)
+        still += _parts(reference, reference.null_tissues, aside, towards_truth=False)
     both = [*changing, *still]
-    lowest = min(float(region.hu.min()) for region in both)
-    highest = max(float(region.hu.max()) for region in both)
-    first, last = np.floor(lowest / KNOT_HU) - 1, np.ceil(highest / KNOT_HU) + 1
-    knots = KNOT_HU * np.arange(first, last + 1)
-    shares = np.array([_shares(region.hu, knots) for region in both])
+    if not both:
+        raise ValueError("a curve cannot be fitted: no patient has any of the tissues")
+    first = min(part.first for part in both) - 1
+    count = max(part.first + len(part.shares) for part in both) + 1 - first
+    knots = KNOT_HU * np.arange(first, first + count, dtype=np.float64)
+    shares = np.zeros((len(both), count))
+    for row, part in zip(shares, both, strict=True):
+        row[part.first - first :][: len(part.shares)] = part.shares
+    rises = _rises(knots, shares, changing, still, most_shift_hu)
+    return Curve(knots, knots[0] + np.r_[0.0, rises.cumsum()])
+
+
+def _rises(
+    knots: Values,
+    shares: Values,
+    changing: Sequence[_Part],
+    still: Sequence[_Part],
+    most_shift_hu: float,
+) -> Values:
+    """Return the solution of the linear program: how far the curve grows from knot to knot."""
+    both = [*changing, *still]
     above = shares[:, ::-1].cumsum(axis=1)[:, ::-1][:, 1:]  # mean HU = knots[0] + above @ rises
-    wanted = np.array([region.wanted for region in both]) - knots[0]
+    wanted = np.array([part.wanted for part in both]) - knots[0]
     slack, no_rises = np.eye(len(both)), np.zeros(len(knots) - 1)
     organ_weights = np.r_[_gap_weights(changing), np.zeros(len(still))]
     null_weights = np.r_[np.zeros(len(changing)), _even_weights(still)]
@@ -75,43 +104,52 @@ def fit_best_curve(
         A_eq=np.r_[no_rises + 1.0, np.zeros(len(both))][None],
         b_eq=[knots[-1] - knots[0]],
     )
-    rises = found.x[: len(knots) - 1].clip(min=0.0)
-    return Curve(knots, knots[0] + np.r_[0.0, rises.cumsum()])
+    rises: Values = found.x[: len(knots) - 1].clip(min=0.0)
+    return rises
 
 
-def _regions(
-    cases: Sequence[TwinnedCase], tissues: Tissues, *, towards_truth: bool
-) -> list[_Region]:
-    regions = []
-    for case in cases:
-        for name, mask in make_regions(case.labels, tissues).items():
-            hu = case.image.array[mask].astype(np.float64)
-            truth = float(case.clean_twin.array[mask].mean(dtype=np.float64))
-            before = float(hu.mean())
-            regions.append(_Region(name, hu, before, truth if towards_truth else before))
-    return regions
+def _parts(
+    reference: Reference,
+    regions: Mapping[str, Region],
+    aside: Collection[str],
+    *,
+    towards_truth: bool,
+) -> list[_Part]:
+    assert reference.truth is not None
+    parts = []
+    for name, region in regions.items():
+        if name in aside:
+            continue
+        hu = reference.source.hu.ravel()[region.core].astype(np.float64)
+        truth = float(reference.truth.ravel()[region.core].mean(dtype=np.float64))
+        before = float(hu.mean())
+        parts.append(_Part(name, *_shares(hu), before, truth if towards_truth else before))
+    return parts
 
 
-def _shares(hu: Values, knots: Values) -> Values:
-    """Return the weight of each knot in the mean over `hu` of what is linear between knots."""
-    place = (hu - knots[0]) / KNOT_HU
-    left = place.astype(np.int64).clip(max=len(knots) - 2)
+def _shares(hu: Values) -> tuple[int, Values]:
+    """Return the first knot and the weight of each in the mean over `hu`, linear between knots."""
+    first = int(np.floor(hu.min() / KNOT_HU))
+    place = hu / KNOT_HU - first
+    count = max(int(np.ceil(place.max())), 1) + 1
+    left = place.astype(np.int64).clip(max=count - 2)
     part = place - left
-    count = len(knots)
-    return (np.bincount(left, 1.0 - part, count) + np.bincount(left + 1, part, count)) / len(hu)
+    return first, (np.bincount(left, 1.0 - part, count) + np.bincount(left + 1, part, count)) / len(
+        hu
+    )
 
 
-def _even_weights(regions: Sequence[_Region]) -> Values:
+def _even_weights(parts: Sequence[_Part]) -> Values:
     """Return weights by which patients count evenly in a tissue, and tissues evenly in the mean."""
-    patients = Counter(region.tissue for region in regions)
-    return np.array([1.0 / (patients[region.tissue] * len(patients)) for region in regions])
+    patients = Counter(part.tissue for part in parts)
+    return np.array([1.0 / (patients[part.tissue] * len(patients)) for part in parts])
 
 
-def _gap_weights(regions: Sequence[_Region]) -> Values:
+def _gap_weights(parts: Sequence[_Part]) -> Values:
     """Return weights of |o - t| that make a sum the mean over organs of what is left of gaps."""
-    patients = Counter(region.tissue for region in regions)
+    patients = Counter(part.tissue for part in parts)
     gaps = dict.fromkeys(patients, 0.0)
-    for region in regions:
-        gaps[region.tissue] += abs(region.wanted - region.before) / patients[region.tissue]
-    scale = [1.0 / gaps[region.tissue] if gaps[region.tissue] else 0.0 for region in regions]
-    return _even_weights(regions) * scale
+    for part in parts:
+        gaps[part.tissue] += abs(part.wanted - part.before) / patients[part.tissue]
+    scale = [1.0 / gaps[part.tissue] if gaps[part.tissue] else 0.0 for part in parts]
+    return _even_weights(parts) * scale

@@ -1,132 +1,126 @@
-"""The table of a translation beside its baselines: per organ, per tissue that must not move."""
+"""The short table of a translation beside its baselines: organs, and tissue that must not move."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from medcyclegan.metrics.organ_hu import (
-    Kind,
-    gap_closed,
-    null_change,
-    null_shift,
-    tissue_means,
-)
-from medcyclegan.metrics.trial import Tissues, Trial, TwinnedCase, make_regions, make_trial
-from medcyclegan.volume import Volume
+from medcyclegan.metrics import METRICS
+from medcyclegan.metrics.organ_hu import mean_hu
+from medcyclegan.metrics.reference import Hu, Reference
+from medcyclegan.metrics.table import Measured, measure
 
-# What is measured in organs and in tissues that must not move: name -> tissue -> value.
-METRICS: dict[Kind, dict[str, Callable[[Sequence[Trial]], dict[str, float]]]] = {
-    "organs": {"gap_closed": gap_closed},
-    "null_tissues": {"shift_hu": null_shift, "change_hu": null_change},
+COLUMNS: dict[str, dict[str, str]] = {  # kind of tissue -> column -> metric
+    "organs": {"gap_closed": "gap_closed"},
+    "null_tissues": {"shift_hu": "null_shift", "change_hu": "null_change"},
 }
 
 Row = dict[str, Any]
 
 
 def compare(
-    cases: Sequence[TwinnedCase],
-    translated: Sequence[Volume],
-    baselines: Mapping[str, Sequence[Volume]],
-    *,
-    organs: Tissues,
-    null_tissues: Tissues,
-    aside: Collection[str] = (),
+    references: Sequence[Reference],
+    translated: Sequence[Hu],
+    baselines: Mapping[str, Sequence[Hu]],
 ) -> dict[str, Any]:
     """Return how near each method comes to the truth, as plain values ready for JSON.
 
-    Every figure is of a tissue less a rim of one voxel where it is thick enough for that: see
-    `make_regions`. None stands for what cannot be said, and no tissue is passed over: one whose
-    figure is None leaves None in the summary too.
+    Every figure is of a tissue's core: see `Region`. None stands for what cannot be said, and no
+    tissue is passed over: one whose figure is None leaves None in the summary too. Only what the
+    references set aside is, where no patient has it, and has no part in the summary's means.
 
     Args:
-        cases: test cases with their twins.
-        translated: one output for each case, on its grid.
-        baselines: name -> outputs of another method for the same cases.
-        organs: name -> label values of what is to change.
-        null_tissues: name -> label values of what must not.
-        aside: null tissues kept out of the mean shift, such as air, which is trivially still.
+        references: patients with labels and truth, all of one table of tissues.
+        translated: one output for each patient, HU, (S, H, W).
+        baselines: name -> outputs of another method for the same patients.
 
     Returns:
         `patients`; `organs` and `null_tissues`: for each tissue, in how many `patients` it is,
-        means over these of `input_hu`, `output_hu`, `twin_hu`, the figures of `METRICS`, and
+        means over these of `input_hu`, `output_hu`, `twin_hu`, the figures of `COLUMNS`, and
         `baselines`: name -> the same figures of each; `summary` and each of its `baselines`:
-        `worst`, `median` and `mean` gap closed, the `mean_shift_hu` over null tissues not set
+        `worst`, `median` and `mean` gap closed and the `mean_shift_hu`, all over tissues not set
         aside, the `largest_shift_hu` over all and the tissue it is `largest_shift_in`.
 
     Raises:
-        GeometryError: an output is not on its source's grid.
+        GeometryError: an output differs from its source in shape.
     """
-    regions = [
-        (make_regions(case.labels, organs), make_regions(case.labels, null_tissues))
-        for case in cases
-    ]
+    wanted = [metric for columns in COLUMNS.values() for metric in columns.values()]
+    metrics = {name: METRICS[name] for name in wanted}
 
-    def trials(outputs: Sequence[Volume]) -> list[Trial]:
-        return [
-            make_trial(case, output, *masks)
-            for case, output, masks in zip(cases, outputs, regions, strict=True)
-        ]
+    def measured(outputs: Sequence[Hu]) -> list[Measured]:
+        pairs = zip(references, outputs, strict=True)
+        return [measure(reference, output, metrics) for reference, output in pairs]
 
-    ours = trials(translated)
-    others = {name: trials(outputs) for name, outputs in baselines.items()}
-    organ_rows = _rows(ours, others, "organs", organs)
-    null_rows = _rows(ours, others, "null_tissues", null_tissues)
-    summary = _summary(organ_rows, null_rows, aside)
+    ours = measured(translated)
+    others = {name: measured(outputs) for name, outputs in baselines.items()}
+    rows: dict[str, dict[str, Row]] = {
+        kind: {
+            name: {
+                **_means(references, translated, kind, name),
+                **_figures(ours, columns, name),
+                "baselines": {
+                    other: _figures(theirs, columns, name) for other, theirs in others.items()
+                },
+            }
+            for name in _shown(references, kind)
+        }
+        for kind, columns in COLUMNS.items()
+    }
+    aside = frozenset(name for reference in references for name in reference.tissues.aside)
+    summary = _summary(rows, aside)
     summary["baselines"] = {
-        other: _summary(_of_baseline(other, organ_rows), _of_baseline(other, null_rows), aside)
+        other: _summary(
+            {
+                kind: {name: row["baselines"][other] for name, row in of_kind.items()}
+                for kind, of_kind in rows.items()
+            },
+            aside,
+        )
         for other in others
     }
-    return {
-        "patients": len(cases),
-        "organs": organ_rows,
-        "null_tissues": null_rows,
-        "summary": summary,
-    }
+    return {"patients": len(references), **rows, "summary": summary}
 
 
-def _rows(
-    ours: Sequence[Trial],
-    others: Mapping[str, Sequence[Trial]],
-    kind: Kind,
-    names: Iterable[str],
-) -> dict[str, Row]:
-    source, output, truth = (
-        tissue_means(ours, kind, which) for which in ("source", "output", "truth")
+def _shown(references: Sequence[Reference], kind: str) -> Iterable[str]:
+    """Return the tissues with a row: all in the table, those set aside where a patient has them."""
+    return dict.fromkeys(
+        name
+        for reference in references
+        for name in getattr(reference.tissues, kind)
+        if name not in reference.tissues.aside or name in getattr(reference, kind)
     )
-    figures = _figures(ours, kind)
-    others_figures = {other: _figures(trials, kind) for other, trials in others.items()}
+
+
+def _means(references: Sequence[Reference], translated: Sequence[Hu], kind: str, name: str) -> Row:
+    having = [
+        (reference, output, getattr(reference, kind)[name].core)
+        for reference, output in zip(references, translated, strict=True)
+        if name in getattr(reference, kind)
+    ]
     return {
-        name: {
-            "patients": len(source.get(name, [])),
-            "input_hu": _mean(source.get(name, [])),
-            "output_hu": _mean(output.get(name, [])),
-            "twin_hu": _mean(truth.get(name, [])),
-            **{key: _number(values.get(name)) for key, values in figures.items()},
-            "baselines": {
-                other: {key: _number(values.get(name)) for key, values in theirs.items()}
-                for other, theirs in others_figures.items()
-            },
-        }
-        for name in names
+        "patients": len(having),
+        "input_hu": _mean([mean_hu(each.source.hu, core) for each, _, core in having]),
+        "output_hu": _mean([mean_hu(output, core) for _, output, core in having]),
+        "twin_hu": _mean(
+            [mean_hu(each.truth, core) for each, _, core in having if each.truth is not None]
+        ),
     }
 
 
-def _figures(trials: Sequence[Trial], kind: Kind) -> dict[str, dict[str, float]]:
-    return {key: metric(trials) for key, metric in METRICS[kind].items()}
+def _figures(measured: Sequence[Measured], columns: Mapping[str, str], name: str) -> Row:
+    figures: Row = {}
+    for column, metric in columns.items():
+        rows = [each.parts[metric] for each in measured]
+        values = np.array([row[name] for row in rows if name in row], dtype=np.float64)
+        figures[column] = _number(METRICS[metric].combine(values)) if len(values) else None
+    return figures
 
 
-def _of_baseline(other: str, rows: Mapping[str, Row]) -> dict[str, Row]:
-    return {name: row["baselines"][other] for name, row in rows.items()}
-
-
-def _summary(
-    organ_rows: Mapping[str, Row], null_rows: Mapping[str, Row], aside: Collection[str]
-) -> Row:
-    gaps = [row["gap_closed"] for row in organ_rows.values()]
-    shifts = {name: row["shift_hu"] for name, row in null_rows.items()}
+def _summary(rows: Mapping[str, Mapping[str, Row]], aside: Collection[str]) -> Row:
+    gaps = [row["gap_closed"] for name, row in rows["organs"].items() if name not in aside]
+    shifts = {name: row["shift_hu"] for name, row in rows["null_tissues"].items()}
     known_gaps = gaps and None not in gaps
     known_shifts = shifts and None not in shifts.values()
     largest = max(shifts, key=lambda name: shifts[name]) if known_shifts else None

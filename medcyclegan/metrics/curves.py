@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from medcyclegan.body import body_mask
-from medcyclegan.metrics.trial import TwinnedCase
-from medcyclegan.slices import slice_frame, to_slices
+from medcyclegan.metrics.reference import Hu, Reference, Scan, make_scan
 from medcyclegan.volume import Volume
 
 LOWEST_HU, HIGHEST_HU = -1024, 3071
@@ -34,21 +32,35 @@ class Curve:
 
     def __call__(self, volume: Volume) -> Volume:
         """Return `volume` with every voxel sent through the curve, float32 HU."""
-        array = volume.array.astype(np.float64)
+        return Volume(self.at(volume.array), volume.affine, volume.provenance)
+
+    def at(self, hu: npt.NDArray[np.floating | np.integer]) -> Hu:
+        """Return what the curve gives for HU of any shape."""
+        array = hu.astype(np.float64)
         change = np.interp(array, self.hu, self.values - self.hu)
-        return Volume((array + change).astype(np.float32), volume.affine, volume.provenance)
+        return (array + change).astype(np.float32)
 
 
 def fit_histogram_matching(sources: Iterable[Volume], targets: Iterable[Volume]) -> Curve:
-    """Return the growing curve that gives the sources' pooled voxels the targets' distribution.
-
-    With F the distribution function of HU inside the body, over all volumes of a domain::
-
-        curve(h) = F_target^-1(F_source(h))
+    """Return `match_scans` of volumes.
 
     Args:
         sources: training volumes of the domain to leave.
         targets: training volumes of the domain to enter; other patients.
+    """
+    return match_scans(map(make_scan, sources), map(make_scan, targets))
+
+
+def match_scans(sources: Iterable[Scan], targets: Iterable[Scan]) -> Curve:
+    """Return the growing curve that gives the sources' pooled voxels the targets' distribution.
+
+    With F the distribution function of HU inside the body, over all scans of a domain::
+
+        curve(h) = F_target^-1(F_source(h))
+
+    Args:
+        sources: scans of the domain to leave.
+        targets: scans of the domain to enter.
     """
     source, target = _distribution(sources), _distribution(targets)
     hu = np.arange(LOWEST_HU, HIGHEST_HU + 1, dtype=np.float64)
@@ -59,35 +71,38 @@ def fit_histogram_matching(sources: Iterable[Volume], targets: Iterable[Volume])
     return Curve(hu[seen], np.interp(middle, target_middle, hu[rising]))
 
 
-def _distribution(volumes: Iterable[Volume]) -> Values:
+def _distribution(scans: Iterable[Scan]) -> Values:
     """Return the share of body voxels at or below each whole HU."""
     counts = np.zeros(HIGHEST_HU - LOWEST_HU + 1)
-    for volume in volumes:
-        slices = to_slices(volume.array, slice_frame(volume.array.shape, volume.affine))
-        inside = np.rint(slices[body_mask(slices)]).astype(np.int64).clip(LOWEST_HU, HIGHEST_HU)
+    for scan in scans:
+        inside = np.rint(scan.hu[scan.body]).astype(np.int64).clip(LOWEST_HU, HIGHEST_HU)
         counts += np.bincount(inside - LOWEST_HU, minlength=len(counts))
     return np.cumsum(counts) / counts.sum()
 
 
-def fit_least_squares_curve(cases: Sequence[TwinnedCase]) -> Curve:
+def fit_least_squares_curve(references: Iterable[Reference]) -> Curve:
     """Return the curve nearest to the truth in the least-squares sense, fitted on the truth.
 
-    With x a voxel of a source and t the same voxel of its noiseless twin, over all cases::
+    With x a voxel of a source and t the same voxel of its noiseless twin, over all patients::
 
         curve(h) = E[t | x = h]
 
     in bins of 2 HU, those with fewer than 20 voxels filled in from their neighbours. No curve has
     a smaller squared error over all voxels. That is no ceiling of other figures, which count an
     organ for itself however few its voxels: see `fit_best_curve`.
+
+    Args:
+        references: patients whose truth is known, walked through once.
     """
     bins = (HIGHEST_HU - LOWEST_HU) // BIN_HU + 1
     counts, sums, places = np.zeros(bins), np.zeros(bins), np.zeros(bins)
-    for case in cases:
-        source = case.image.array.ravel().astype(np.float64).clip(LOWEST_HU, HIGHEST_HU)
+    for reference in references:
+        assert reference.truth is not None
+        source = reference.source.hu.ravel().astype(np.float64).clip(LOWEST_HU, HIGHEST_HU)
         number = ((source - LOWEST_HU) // BIN_HU).astype(np.int64)
         counts += np.bincount(number, minlength=bins)
         places += np.bincount(number, weights=source, minlength=bins)
-        truth = case.clean_twin.array.ravel().astype(np.float64)
+        truth = reference.truth.ravel().astype(np.float64)
         sums += np.bincount(number, weights=truth, minlength=bins)
     full = counts >= min(LEAST_VOXELS, counts.max())
     return Curve(places[full] / counts[full], sums[full] / counts[full])

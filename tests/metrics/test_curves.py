@@ -1,13 +1,13 @@
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medcyclegan.metrics import Curve, fit_histogram_matching, fit_least_squares_curve
+from medcyclegan.intensity import Window
+from medcyclegan.metrics.curves import Curve, fit_histogram_matching, fit_least_squares_curve
+from medcyclegan.metrics.reference import Reference, Scan
 from medcyclegan.volume import Volume
 
 AFFINE = np.diag([-3.0, -3.0, 5.0, 1.0])
@@ -64,17 +64,15 @@ def test_the_air_around_the_patient_has_no_say_in_matching() -> None:
     np.testing.assert_allclose(fit_histogram_matching([small], [target]).values, whole.values)
 
 
-def case(source: list[int], truth: list[float]) -> SimpleNamespace:
-    image = Volume(np.array(source, np.int16).reshape(1, 1, -1), AFFINE)
-    return SimpleNamespace(
-        image=image, clean_twin=Volume(np.array(truth, np.float32).reshape(1, 1, -1), AFFINE)
-    )
+def patient(source: list[int], truth: list[float]) -> Reference:
+    """Return a patient of one row of voxels."""
+    hu, wanted = (np.array(values, np.float32)[None, None] for values in (source, truth))
+    return Reference("one", Scan(hu, (5.0, 3.0, 3.0)), Window(-200, 600), truth=wanted)
 
 
 def test_the_least_squares_curve_is_the_mean_truth_of_each_hu() -> None:
-    cases = [case([200] * 40 + [0] * 40, [180.0] * 30 + [40.0] * 10 + [0.0] * 40)]
-    curve = fit_least_squares_curve(cases)
-    output = curve(cases[0].image).array.ravel()
+    known = patient([200] * 40 + [0] * 40, [180.0] * 30 + [40.0] * 10 + [0.0] * 40)
+    output = fit_least_squares_curve([known]).at(known.source.hu).ravel()
     assert output[0] == pytest.approx((30 * 180 + 10 * 40) / 40)
     assert output[-1] == pytest.approx(0.0)
 
@@ -83,12 +81,11 @@ def test_no_other_curve_has_a_smaller_squared_error() -> None:
     rng = np.random.default_rng(0)
     source = rng.integers(0, 60, 20000) * 2
     truth = np.sin(source / 15.0) * 50 + rng.normal(0, 20, source.shape)
-    cases = [case(source.tolist(), truth.tolist())]
-    image = cases[0].image
-    curve = fit_least_squares_curve(cases)
+    known = patient(source.tolist(), truth.tolist())
+    curve = fit_least_squares_curve([known])
 
     def error(tried: Curve) -> float:
-        return float(np.mean((tried(image).array - cases[0].clean_twin.array) ** 2))
+        return float(np.mean((tried.at(known.source.hu).ravel() - truth) ** 2))
 
     for _ in range(5):
         other = Curve(curve.hu, curve.values + rng.normal(0, 1, curve.values.shape))
@@ -97,12 +94,12 @@ def test_no_other_curve_has_a_smaller_squared_error() -> None:
 
 
 def test_bins_with_few_voxels_are_filled_in_from_their_neighbours() -> None:
-    curve = fit_least_squares_curve(
-        [case([0] * 50 + [100] * 50 + [50], [10.0] * 50 + [90.0] * 50 + [999.0])]
-    )
-    assert curve(case([50], [0.0]).image).array.item() == pytest.approx(50.0)
+    known = patient([0] * 50 + [100] * 50 + [50], [10.0] * 50 + [90.0] * 50 + [999.0])
+    assert fit_least_squares_curve([known]).at(np.array([50])).item() == pytest.approx(50.0)
 
 
 def test_beyond_its_ends_a_curve_shifts_like_its_ends() -> None:
     curve = Curve(np.array([0.0, 100.0]), np.array([10.0, 50.0]))
-    assert curve(case([-500, 50, 900], [0, 0, 0]).image).array.ravel().tolist() == [-490, 30, 850]
+    assert curve.at(np.array([-500, 50, 900])).tolist() == [-490, 30, 850]
+    volume = Volume(np.array([[[-500, 50, 900]]], np.int16), AFFINE)
+    assert curve(volume).array.ravel().tolist() == [-490, 30, 850]
