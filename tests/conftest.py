@@ -1,8 +1,10 @@
-"""What tests share: the real data, and one thread for torch."""
+"""What tests share: the real data, the judges from outside, and one thread for torch."""
 
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -38,6 +40,22 @@ def real_data() -> Path:
             pytest.fail(reason)
         pytest.skip(reason)
     return folder
+
+
+@pytest.fixture(scope="session")
+def judge() -> Callable[[str], str]:
+    """Where a program is that judges what we write; its absence skips the test, or fails it."""
+
+    def find(program: str) -> str:
+        place = shutil.which(program)
+        if place is None:
+            reason = f"no {program}: install the Debian packages dicom3tools and dcm2niix"
+            if required("judges"):
+                pytest.fail(reason)
+            pytest.skip(reason)
+        return place
+
+    return find
 
 
 @pytest.fixture(autouse=True)

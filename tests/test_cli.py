@@ -7,17 +7,24 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 
 from medcyclegan import __version__, cli
+from medcyclegan.cli import phantom
 from medcyclegan.errors import Interrupted
-from medcyclegan.io import write_volume
-from medcyclegan.volume import Volume
+from medcyclegan.intensity import Window
+from medcyclegan.io import WRITERS, write_labels, write_volume
+from medcyclegan.phantom import SETTINGS, Domain, Phase
+from medcyclegan.phantom.cohort import Role
+from medcyclegan.volume import Labels, Volume
 
-COMMANDS = ["demo", "scan", "train", "augment", "config"]
+COMMANDS = ["demo", "phantom", "scan", "train", "augment", "evaluate", "config"]
+GROUPED = ["config show", "config schema", "evaluate cheats", "evaluate segmentation"]
 
 
 def refusal(capsys: pytest.CaptureFixture[str], *words: str) -> str:
@@ -59,7 +66,7 @@ def test_no_command_is_the_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert "Usage: medcyclegan" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, "config show", "config schema"])
+@pytest.mark.parametrize("command", [*COMMANDS, *GROUPED])
 def test_each_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main([*command.split(), "--help"]) == 0
     assert f"Usage: medcyclegan {command}" in capsys.readouterr().out
@@ -74,6 +81,21 @@ def test_each_command_has_help(command: str, capsys: pytest.CaptureFixture[str])
         ("augment in out --nope", "No such option: --nope"),
         ("augment in out --batch-size 0", "Invalid value for '--batch-size'"),
         ("augment in out --strength x", "Invalid value for '--strength'"),
+        ("phantom out", "give --patients, or a real scan by --from"),
+        ("phantom out --patients 0", "Invalid value for '--patients'"),
+        ("phantom out --patients 1 --domain mr", "Invalid value for '--domain'"),
+        ("phantom out --from in.nii", "--from needs --labels"),
+        ("phantom out --from a --labels b --size 64", "--size goes without --from"),
+        ("phantom out --patients 1 --phase venous", "--phase goes with --from alone"),
+        ("phantom out --from no.nii --labels b", "no.nii: no such file"),
+        ("evaluate", "give --translated and --out"),
+        ("evaluate --translated a", "give --translated and --out"),
+        ("evaluate --translated a --out b --window 3", "'3': give LOW:HIGH in HU"),
+        ("evaluate --translated a --out b --window 3:nan", "'3:nan': give LOW:HIGH in HU"),
+        ("evaluate --translated a --out b --window 3:2", "'3:2': give LOW:HIGH in HU"),
+        ("evaluate --seed 3 cheats out", "--seed stands before cheats"),
+        ("evaluate cheats out --patients 3", "Invalid value for '--patients'"),
+        ("evaluate segmentation --config nope.yaml", "nope.yaml: no such config"),
         ("scan folder --json --csv", "--json and --csv: choose one"),
         ("train --config nope.yaml", "nope.yaml: no such config"),
         ("config show --config nope.yaml", "nope.yaml: no such config"),
@@ -99,6 +121,10 @@ def test_bad_usage_is_one_line_and_exit_code_2(
         (["augment", "in", ""], "OUT"),
         (["augment", "in", "out", "--labels", ""], "--labels"),
         (["augment", "in", "out", "--checkpoint", ""], "--checkpoint"),
+        (["phantom", ""], "OUT"),
+        (["phantom", "out", "--from", ""], "--from"),
+        (["evaluate", "--translated", ""], "--translated"),
+        (["evaluate", "--translated", "a", "--out", ""], "--out"),
     ],
 )
 def test_an_empty_path_is_not_this_folder(
@@ -232,14 +258,21 @@ def test_bad_input_is_one_line_and_exit_code_2(
     assert os.listdir(tmp_path) == ["volumes"]
 
 
-def test_a_bad_config_is_refused_before_torch_is_loaded(tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", ["train", "evaluate segmentation"])
+def test_a_bad_config_is_refused_before_torch_is_loaded(command: str, tmp_path: Path) -> None:
     Path("bad.yaml").write_text("output: x\nouput: y\n")
     code = (
         "import sys; from medcyclegan.cli import main; code = main(); "
         "sys.exit(99 if 'torch' in sys.modules else code)"
     )
-    command = [sys.executable, "-c", code, "train", "--config", "bad.yaml"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    words = [*command.split(), "--config", "bad.yaml"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 2
     assert done.stderr == "bad.yaml:2: ouput: unknown key (did you mean 'output'?)\n"
 
@@ -301,3 +334,122 @@ def test_config_schema_is_json(capsys: pytest.CaptureFixture[str]) -> None:
     schema = json.loads(capsys.readouterr().out)
     assert set(schema["required"]) == {"domains", "output"}
     assert "HU" in schema["$defs"]["WindowConfig"]["properties"]["low_hu"]["description"]
+
+
+def test_phantom_makes_patients_or_a_semi_real_scan(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--patients", "1", "--size", "16", "--slices", "2", "--seed", "4"]
+    assert cli.main(["phantom", "out", *words]) == 0
+    assert capsys.readouterr() == ("out: 1 patients\n", "")
+    index = json.loads(Path("out/cohort.json").read_text())
+    assert index["command"]["seed"] == 4
+    assert "out: is not empty" in refusal(capsys, "phantom", "out", *words)
+    array = np.full((12, 12, 8), 50, np.int16)
+    array[0] = -1000
+    scan = Volume(array, np.eye(4))
+    write_volume(scan, Path("ct.nii"))
+    write_labels(Labels((array > 0).astype(np.uint8) * 7, scan.affine), Path("l.nii"), like=scan)
+    Path("t.yaml").write_text("organs: {liver: 7}")
+    semi_real = ["--from", "ct.nii", "--labels", "l.nii", "--tissues", "t.yaml"]
+    assert cli.main(["phantom", "real", *semi_real, "--dose", "1", "--format", "dicom"]) == 0
+    assert capsys.readouterr() == ("real: a semi-real scan with its twin\n", "")
+    assert len(list(Path("real/images/ct").iterdir())) == 8
+    assert "goes with --from" in refusal(capsys, "phantom", "x", *words, "--dose", "2")
+
+
+def test_phantom_offers_what_there_is() -> None:
+    assert set(get_args(phantom.Setting)) == set(SETTINGS)
+    assert set(get_args(phantom.FileFormat)) == set(WRITERS)
+    assert set(get_args(phantom.Domain)) == set(get_args(Domain))
+    assert set(get_args(phantom.Role)) == set(get_args(Role))
+    assert {*get_args(phantom.Phase), "noncontrast"} == set(get_args(Phase))
+
+
+def test_evaluate_hands_over_what_was_typed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[object, ...]] = []
+
+    def spy(*paths: Path, say: Callable[[str], None], **options: object) -> None:
+        told.append((*paths, {name: value for name, value in options.items() if value is not None}))
+        say("a table")
+
+    monkeypatch.setattr("medcyclegan.evaluate.evaluate", spy)
+    assert (
+        cli.main(
+            ["evaluate", "--translated", "t", "--out", "o", "--cohort", "c", "--window", "-100:300"]
+        )
+        == 0
+    )
+    assert capsys.readouterr() == ("a table\n", "")
+    words = "--sources s --twins w --labels l --tissues f --targets g --target-labels h --seed 2"
+    assert cli.main(["evaluate", "--translated", "t", "--out", "o", *words.split()]) == 0
+    window = Window(-100.0, 300.0)
+    others = {
+        name: Path(letter)
+        for name, letter in zip(
+            ("sources", "twins", "labels", "tissues", "targets", "target_labels"),
+            "swlfgh",
+            strict=True,
+        )
+    }
+    assert told == [
+        (Path("t"), Path("o"), {"cohort": Path("c"), "window": window, "seed": 0}),
+        (Path("t"), Path("o"), {**others, "seed": 2}),
+    ]
+
+
+@pytest.mark.parametrize("good", [True, False])
+def test_cheats_that_are_not_caught_are_a_failure(
+    good: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spy(out: Path, *, patients: int, seed: int, say: object) -> bool:
+        assert (out, patients, seed) == (Path("out"), 4, 7)
+        return good
+
+    monkeypatch.setattr("medcyclegan.proof.cheats.cheats", spy)
+    words = ["evaluate", "cheats", "out", "--patients", "4", "--seed", "7"]
+    assert cli.main(words) == (0 if good else 1)
+
+
+def test_segmentation_hands_over_what_was_typed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spy(config: str, overrides: list[str], *, resume: bool, say: object) -> Path:
+        assert (config, list(overrides), resume) == ("phantom.yaml", ["output=here"], True)
+        return Path("here")
+
+    monkeypatch.setattr("medcyclegan.proof.protocol.run_protocol", spy)
+    words = ["--config", "phantom.yaml", "--set", "output=here"]
+    assert cli.main(["evaluate", "segmentation", *words, "--resume"]) == 0
+    assert capsys.readouterr().out == "done: here\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "function", "said"),
+    [
+        (
+            "phantom out --patients 1",
+            "medcyclegan.cohort.write_cohort",
+            "out: stopped; nothing was written, the same command begins anew",
+        ),
+        (
+            "evaluate segmentation --config phantom.yaml --set output=out",
+            "medcyclegan.proof.protocol.run_protocol",
+            "out: stopped; the same command with --resume goes on",
+        ),
+    ],
+)
+def test_other_long_commands_say_how_to_go_on_too(
+    words: str,
+    function: str,
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(10)
+
+    monkeypatch.setattr(function, stopped)
+    assert cli.main(words.split()) == 75
+    assert capsys.readouterr() == ("", said + "\n")

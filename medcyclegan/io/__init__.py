@@ -16,7 +16,7 @@ import numpy as np
 from medcyclegan.errors import InputError, VolumeError
 from medcyclegan.hounsfield import check_hu, odd_hu
 from medcyclegan.io.find import Found, Source, files_of, find_volumes, own_name
-from medcyclegan.io.formats import READERS, format_of
+from medcyclegan.io.formats import READERS, WRITERS, format_of
 from medcyclegan.io.stored import Stored, as_hu, reading
 from medcyclegan.volume import Labels, Provenance, Volume, check_grid
 
@@ -25,6 +25,7 @@ __all__ = [
     "WRITERS",
     "Found",
     "Source",
+    "file_name",
     "files_of",
     "find_volumes",
     "own_name",
@@ -34,8 +35,6 @@ __all__ = [
     "write_labels",
     "write_volume",
 ]
-
-WRITERS = {".nii.gz": "medcyclegan.io.nifti", ".nii": "medcyclegan.io.nifti"}
 
 
 def read_source(source: Source) -> Volume:
@@ -102,27 +101,43 @@ def read_labels(path: Path) -> Labels:
         return Labels(array, stored.affine)
 
 
-def write_volume(volume: Volume, path: Path) -> None:
-    """Write a volume in the format of the name's suffix, one of `WRITERS`, atomically.
+def write_volume(volume: Volume, path: Path, *, file_format: str = "") -> None:
+    """Write a volume atomically.
 
-    Integers are written as int16 (int32 if needed), floats as float32.
+    NIfTI holds integers as int16 (int32 if needed) and floats as float32, DICOM whole HU.
+
+    Args:
+        volume: HU.
+        path: a file; for DICOM the folder of a new series.
+        file_format: a key of `WRITERS`; by default the one that the name's suffix stands for.
 
     Raises:
-        InputError: another suffix.
-        IntensityError: a voxel is not a finite number.
+        InputError: another suffix, or a folder that holds something.
+        GeometryError: a grid that the format cannot say.
+        IntensityError: a voxel is not a finite number, or none that the format can hold.
         MedCycleGANError: the disk is full or not ours.
     """
-    import_module(_writer(path)).write_volume(volume, path)
+    module = WRITERS[file_format].module if file_format else _writer(path)
+    import_module(module).write_volume(volume, path)
 
 
 def write_labels(labels: Labels, path: Path, *, like: Volume) -> None:
     """Write a label map beside the image `like`, values and type as stored, atomically.
 
     Raises:
-        InputError: a suffix that is none of `WRITERS`.
+        InputError: a suffix that none of `WRITERS` has.
         MedCycleGANError: the disk is full or not ours.
     """
     import_module(_writer(path)).write_labels(labels, path, like=like)
+
+
+def file_name(stem: str, file_format: str) -> str:
+    """Return what the file or folder of a volume is called in a format, a key of `WRITERS`.
+
+    >>> file_name("case", "nifti"), file_name("case", "dicom")
+    ('case.nii.gz', 'case')
+    """
+    return stem + "".join(WRITERS[file_format].suffixes[:1])
 
 
 def _read(format_: str, files: tuple[Path, ...]) -> Stored:
@@ -131,10 +146,11 @@ def _read(format_: str, files: tuple[Path, ...]) -> Stored:
 
 
 def _writer(path: Path) -> str:
-    for suffix, module in WRITERS.items():
-        if path.name.lower().endswith(suffix):
-            return module
-    raise InputError(f"{path}: cannot write this format; choose {' or '.join(WRITERS)}")
+    for writer in WRITERS.values():
+        if writer.suffixes and path.name.lower().endswith(writer.suffixes):
+            return writer.module
+    known = [suffix for writer in WRITERS.values() for suffix in writer.suffixes]
+    raise InputError(f"{path}: cannot write this format; choose {' or '.join(known)}")
 
 
 def _key(identity: str) -> str:

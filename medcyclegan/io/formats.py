@@ -1,4 +1,4 @@
-"""Which reader takes which file, by suffix."""
+"""Which reader takes which file, by suffix, and which writer makes it."""
 
 from __future__ import annotations
 
@@ -19,11 +19,29 @@ class Reader(NamedTuple):
     suffixes: tuple[str, ...]
 
 
+class Writer(NamedTuple):
+    """A module, imported on use: `write_volume(volume, path)` writes a volume.
+
+    One with suffixes also has `write_labels(labels, path, like=volume)`.
+
+    Args:
+        module: where it is.
+        suffixes: lower case, of the files it writes, the usual one first; none for a folder.
+    """
+
+    module: str
+    suffixes: tuple[str, ...]
+
+
 READERS: dict[str, Reader] = {
     "nifti": Reader("medcyclegan.io.nifti", (".nii.gz", ".nii", ".hdr")),
     "mha": Reader("medcyclegan.io.metaimage", (".mha", ".mhd")),
     "nrrd": Reader("medcyclegan.io.nrrd", (".nrrd", ".nhdr")),
     "dicom": Reader("medcyclegan.io.dicom", ()),
+}
+WRITERS: dict[str, Writer] = {
+    "nifti": Writer("medcyclegan.io.nifti", (".nii.gz", ".nii")),
+    "dicom": Writer("medcyclegan.io.dicom_series", ()),
 }
 OTHER_SUFFIXES = (".dcm", ".zip")  # part of a file's name, not of its stem
 

@@ -1,0 +1,43 @@
+"""What commands share: how paths are taken, options that mean the same everywhere, how to speak."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def path_of(typed: str | Path) -> Path:
+    """Return the path a user typed.
+
+    Raises:
+        typer.BadParameter: nothing was typed: `Path("")` would mean this folder.
+    """
+    if not str(typed):
+        raise typer.BadParameter("is empty: give a path (. is this folder)")
+    return Path(typed)
+
+
+def tell(line: str) -> None:
+    """Say one line to people: on stderr, apart from what a command prints."""
+    typer.echo(line, err=True)
+
+
+OutFolder = Annotated[
+    Path, typer.Argument(metavar="OUT", parser=path_of, help="Folder to write to.")
+]
+ConfigFile = Annotated[
+    str,
+    typer.Option(
+        "--config", metavar="FILE", help="A YAML file, or one of those shipped: ct_contrast.yaml."
+    ),
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change one value, for example training.steps=1000; repeatable.",
+    ),
+]
