@@ -14,12 +14,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from medcyclegan import files, metrics
+from medcyclegan import files
 from medcyclegan.augment import augment
+from medcyclegan.cohort import phantom_reference
 from medcyclegan.config import Config, load_config, parse_config, shipped_configs
 from medcyclegan.errors import InputError
+from medcyclegan.intensity import Window
 from medcyclegan.io import read_volume, write_labels, write_volume
-from medcyclegan.phantom import NULL_TISSUES, ORGANS, Cohort, PhantomCase, label_values, make_cohort
+from medcyclegan.metrics.best_curve import fit_best_curve
+from medcyclegan.metrics.compare import compare
+from medcyclegan.metrics.curves import fit_histogram_matching, fit_least_squares_curve
+from medcyclegan.metrics.reference import Hu, Reference, slices_like
+from medcyclegan.phantom import Cohort, PhantomCase, make_cohort
 from medcyclegan.report.demo_page import make_page
 from medcyclegan.report.demo_pictures import ShownCase
 from medcyclegan.report.demo_tables import number, tables_text, words
@@ -39,7 +45,6 @@ MOST_SHIFT_HU = 8.0
 HISTOGRAM_MATCHING = "histogram matching"
 LEAST_SQUARES_CURVE = "least-squares curve"
 BEST_CURVE = "best growing curve"
-ASIDE = ("air",)  # must not move either, but is too trivially still to count in a mean
 
 MARK = "medcyclegan-demo.json"  # tells a demo's folder from any other
 PARTS = ("phantom", "run", "augmented", "report.html", "metrics.json")
@@ -120,7 +125,8 @@ def demo(out: Path, *, say: Say = print) -> bool:
         names = _names("test", len(cohort.test))
         translated = [read_volume(out / "augmented" / f"{name}_{domain}.nii.gz") for name in names]
     with _stage("measure", "against the true twins", seconds, say):
-        table = _measure(cohort, translated)
+        window = Window(config.window.low_hu, config.window.high_hu)
+        table = _measure(cohort, translated, window)
     criteria = judge(table)
     accepted = all(criterion.met for criterion in criteria)
     result = {
@@ -143,7 +149,7 @@ def judge(table: Mapping[str, Any]) -> list[Criterion]:
     """Return the criteria of acceptance with what was reached.
 
     Args:
-        table: as `metrics.compare` returns it for all organs and all tissues that must not move,
+        table: as `compare` returns it for all organs and all tissues that must not move,
             histogram matching among its baselines.
     """
     summary = table["summary"]
@@ -219,46 +225,39 @@ def _write_cohort(cohort: Cohort, folder: Path) -> None:
         write_volume(case.clean_twin, folder / "twins" / f"{name}.nii.gz")
 
 
-def _measure(cohort: Cohort, translated: Sequence[Volume]) -> dict[str, Any]:
+def _measure(cohort: Cohort, translated: Sequence[Volume], window: Window) -> dict[str, Any]:
     """Return the table of all test patients beside the baselines, and each patient's own HU."""
-    organs = {name: label_values(name) for name in ORGANS}
-    null_tissues = {name: label_values(name) for name in NULL_TISSUES}
-    matching = metrics.fit_histogram_matching(
-        (case.image for case in cohort.contrast), (case.image for case in cohort.noncontrast)
-    )
-    least_squares = metrics.fit_least_squares_curve(cohort.test)
-    best = metrics.fit_best_curve(
-        cohort.test, organs=organs, null_tissues=null_tissues, most_shift_hu=MOST_SHIFT_HU
-    )
-    images = [case.image for case in cohort.test]
-    table = metrics.compare(
-        cohort.test,
-        translated,
-        {
-            HISTOGRAM_MATCHING: [matching(image) for image in images],
-            LEAST_SQUARES_CURVE: [least_squares(image) for image in images],
-            BEST_CURVE: [best(image) for image in images],
-        },
-        organs=organs,
-        null_tissues=null_tissues | {name: label_values(name) for name in ASIDE},
-        aside=ASIDE,
-    )
-    names = _names("test", len(cohort.test))
-    table["cases"] = {
-        name: _measure_alone(case, output, organs)
-        for name, case, output in zip(names, cohort.test, translated, strict=True)
+    cases = cohort.test
+    references = [phantom_reference(case, window) for case in cases]
+    outputs = [
+        slices_like(output, case.image) for output, case in zip(translated, cases, strict=True)
+    ]
+    sources, targets = ([case.image for case in of] for of in (cohort.contrast, cohort.noncontrast))
+    curves = {
+        HISTOGRAM_MATCHING: fit_histogram_matching(sources, targets),
+        LEAST_SQUARES_CURVE: fit_least_squares_curve(references),
+        BEST_CURVE: fit_best_curve(references, most_shift_hu=MOST_SHIFT_HU),
     }
-    return table
+    baselines = {
+        name: [curve.at(reference.source.hu) for reference in references]
+        for name, curve in curves.items()
+    }
+    measured = zip(cases, references, outputs, strict=True)
+    own = [_measure_alone(case, reference, output) for case, reference, output in measured]
+    return {
+        **compare(references, outputs, baselines),
+        "cases": dict(zip(_names("test", len(cases)), own, strict=True)),
+    }
 
 
-def _measure_alone(case: PhantomCase, output: Volume, organs: metrics.Tissues) -> dict[str, Any]:
-    rows = metrics.compare([case], [output], {}, organs=organs, null_tissues={})["organs"]
+def _measure_alone(case: PhantomCase, reference: Reference, output: Hu) -> dict[str, Any]:
+    organs = compare([reference], [output], {})["organs"]
     measured = ("input_hu", "output_hu", "twin_hu")
     return {
         "phase": case.phase,
         "dose": round(case.dose, 4),
         "scanner": case.scanner,
-        "organs": {name: {key: row[key] for key in measured} for name, row in rows.items()},
+        "organs": {name: {key: row[key] for key in measured} for name, row in organs.items()},
     }
 
 

@@ -5,14 +5,17 @@ import json
 import re
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from medcyclegan import cli, config, demo, metrics, phantom
+from medcyclegan import cli, config, demo, phantom
+from medcyclegan.cohort import phantom_tissues
 from medcyclegan.errors import InputError
+from medcyclegan.intensity import Window
 from medcyclegan.io import read_labels, read_volume
+from medcyclegan.metrics.compare import compare
+from medcyclegan.metrics.reference import Reference, make_scan, slices_like
 from medcyclegan.phantom import NULL_TISSUES, ORGANS
 
 TINY = {
@@ -100,18 +103,18 @@ def test_an_untrained_demo_writes_everything_and_exits_1(
     assert best == pytest.approx(sum(row["shift_hu"] for row in rows) / 5, abs=1e-3)
     assert 0.9 * demo.MOST_SHIFT_HU < best <= demo.MOST_SHIFT_HU + 1e-3
 
-    from_files = SimpleNamespace(
-        image=read_volume(out / "phantom" / "test" / "test-00.nii.gz"),
-        clean_twin=read_volume(out / "phantom" / "twins" / "test-00.nii.gz"),
-        labels=read_labels(out / "augmented" / "labels" / "test-00_noncontrast.nii.gz"),
+    image = read_volume(out / "phantom" / "test" / "test-00.nii.gz")
+    labels = read_labels(out / "augmented" / "labels" / "test-00_noncontrast.nii.gz")
+    twin = read_volume(out / "phantom" / "twins" / "test-00.nii.gz")
+    from_files = Reference(
+        patient="test-00",
+        source=make_scan(image, labels),
+        window=Window(-200, 600),
+        tissues=phantom_tissues(),
+        truth=slices_like(twin, image),
     )
-    again = metrics.compare(
-        [from_files],
-        [read_volume(out / "augmented" / "test-00_noncontrast.nii.gz")],
-        {},
-        organs={name: phantom.label_values(name) for name in ORGANS},
-        null_tissues={name: phantom.label_values(name) for name in (*NULL_TISSUES, "air")},
-    )
+    translated = read_volume(out / "augmented" / "test-00_noncontrast.nii.gz")
+    again = compare([from_files], [slices_like(translated, image)], {})
     for kind in ("organs", "null_tissues"):
         for name, row in again[kind].items():
             written = result[kind][name]

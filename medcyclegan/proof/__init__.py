@@ -1,0 +1,1 @@
+"""Proof: whether the instruments can be fooled, and whether augmentation helps."""
