@@ -15,7 +15,7 @@ from medcyclegan.models import make_model
 from medcyclegan.train import train
 from medcyclegan.volume import Volume
 
-CONFIGS = sorted(path.name for path in (Path(__file__).parents[1] / "configs").iterdir())
+CONFIGS = sorted(path.name for path in (Path(__file__).parents[1] / "configs").glob("*.yaml"))
 SMALL = [
     "slices.size=64",
     "training.steps=2",

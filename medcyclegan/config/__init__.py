@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import yaml
-from pydantic import ValidationError, model_validator
+from pydantic import model_validator
 from pydantic_core import PydanticCustomError
 
 from medcyclegan.config.cyclegan import CycleGANConfig
-from medcyclegan.config.messages import refusal
+from medcyclegan.config.messages import validated
 from medcyclegan.config.section import Section
 from medcyclegan.config.sections import (
     DomainConfig,
@@ -27,7 +27,6 @@ from medcyclegan.config.sections import (
 from medcyclegan.config.sources import Sources, read_sources, shipped_configs
 
 ModelConfig = CycleGANConfig
-Checked = TypeVar("Checked", bound=Section)
 
 
 class Config(Section):
@@ -72,7 +71,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
         ConfigError: no such file, no plain YAML, an unknown key, a wrong type or an impossible
             value; one line with file, line and dotted key.
     """
-    return _validated(Config, read_sources(str(path), overrides))
+    return validated(Config, read_sources(str(path), overrides))
 
 
 def parse_config(data: Mapping[str, Any]) -> Config:
@@ -81,7 +80,7 @@ def parse_config(data: Mapping[str, Any]) -> Config:
     Raises:
         ConfigError: an unknown key, a wrong type or an impossible value.
     """
-    return _validated(Config, Sources("config", dict(data)))
+    return validated(Config, Sources("config", dict(data)))
 
 
 def parse_model(data: Mapping[str, Any]) -> ModelConfig:
@@ -90,18 +89,11 @@ def parse_model(data: Mapping[str, Any]) -> ModelConfig:
     Raises:
         ConfigError: an unknown key, a wrong type or an impossible value.
     """
-    return _validated(_ModelAlone, Sources("config", {"model": dict(data)})).model
+    return validated(_ModelAlone, Sources("config", {"model": dict(data)})).model
 
 
 class _ModelAlone(Section):
     model: ModelConfig
-
-
-def _validated(kind: type[Checked], sources: Sources) -> Checked:
-    try:
-        return kind.model_validate(sources.data)
-    except ValidationError as error:
-        raise refusal(kind, error, sources) from error
 
 
 __all__ = [

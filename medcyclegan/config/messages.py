@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterator
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -13,6 +13,7 @@ from medcyclegan.config.sources import Sources
 from medcyclegan.config.strict_yaml import KeyPath, dotted
 from medcyclegan.errors import ConfigError
 
+Checked = TypeVar("Checked", bound=BaseModel)
 Sections = tuple[type[BaseModel], ...]  # the one class of a section, or one for each kind
 
 EXPECTED: dict[str, Callable[[dict[str, Any]], str]] = {
@@ -33,6 +34,18 @@ EXPECTED: dict[str, Callable[[dict[str, Any]], str]] = {
     "string_type": lambda _: "text",
     "union_tag_invalid": lambda context: context["expected_tags"].replace(", ", " or "),
 }
+
+
+def validated(kind: type[Checked], sources: Sources) -> Checked:
+    """Return the checked config that raw values stand for.
+
+    Raises:
+        ConfigError: an unknown key, a wrong type or an impossible value.
+    """
+    try:
+        return kind.model_validate(sources.data)
+    except ValidationError as error:
+        raise refusal(kind, error, sources) from error
 
 
 def refusal(root: type[BaseModel], error: ValidationError, sources: Sources) -> ConfigError:

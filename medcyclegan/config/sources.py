@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -74,17 +74,18 @@ class Sources:
         self.overrides[path] = key
 
 
-def read_sources(typed: str, overrides: Sequence[str]) -> Sources:
+def read_sources(typed: str, overrides: Sequence[str], folder: str = "") -> Sources:
     """Return the values of a config file with overrides applied.
 
     Args:
         typed: a path; failing that, the name of a shipped config.
         overrides: KEY=VALUE each, applied in order.
+        folder: below that of shipped configs, where those of this kind lie.
 
     Raises:
         ConfigError: no such file, or no plain YAML with a mapping at the top.
     """
-    document = parse(_read(_find(typed), typed), typed)
+    document = parse(_read(typed, shipped_configs(folder)), typed)
     if not isinstance(document.data, dict):
         raise ConfigError(f"{typed}:1: is no config: expected keys such as domains: and output:")
     sources = Sources(typed, document.data, lines=document.lines)
@@ -93,24 +94,19 @@ def read_sources(typed: str, overrides: Sequence[str]) -> Sources:
     return sources
 
 
-def shipped_configs() -> dict[str, Path]:
-    """Return the configs that come with the package, by file name."""
+def shipped_configs(folder: str = "") -> dict[str, Path]:
+    """Return the configs that come with the package, by file name; those below `folder`."""
     installed, source_tree = PACKAGE / "configs", PACKAGE.parent / "configs"
-    folder = installed if installed.is_dir() else source_tree
-    return {path.name: path for path in sorted(folder.glob("*.yaml"))}
+    root = installed if installed.is_dir() else source_tree
+    return {path.name: path for path in sorted((root / folder).glob("*.yaml"))}
 
 
-def _find(typed: str) -> Path:
-    shipped = shipped_configs()
-    if not os.path.exists(typed) and typed in shipped:
-        return shipped[typed]
-    return Path(typed)
-
-
-def _read(path: Path, typed: str) -> bytes:
+def _read(typed: str, shipped: Mapping[str, Path]) -> bytes:
+    path = Path(typed) if os.path.exists(typed) else shipped.get(typed, Path(typed))
     if not os.path.exists(path):
-        shipped = list(shipped_configs())
-        nearest = difflib.get_close_matches(typed, shipped, 1, cutoff=0.8)  # .yaml alone is 0.7
+        nearest = difflib.get_close_matches(
+            typed, list(shipped), 1, cutoff=0.8
+        )  # .yaml alone is 0.7
         meant = f" (did you mean {nearest[0]!r}?)" if nearest else ""
         raise ConfigError(
             f"{typed}: no such config{meant}; give a YAML file or one of {', '.join(shipped)}"
