@@ -22,10 +22,15 @@ from medcyclegan.io import (
     read_source,
 )
 from medcyclegan.io.formats import format_of, split_suffix
-from medcyclegan.volume import Labels, Volume, closest_axes, grid_distance_voxels
+from medcyclegan.volume import (
+    SAME_GRID_VOXELS,
+    Labels,
+    Volume,
+    closest_axes,
+    grid_distance_voxels,
+)
 
 IMAGES, LABELS = "imagesTr", "labelsTr"  # nnU-Net's and the Medical Segmentation Decathlon's
-TOLERANCE_VOXELS = 0.01
 NNUNET_CHANNEL = re.compile(r"_\d{4}$")  # case_0000 is the first channel of case
 
 LabelIndex = dict[tuple[PurePosixPath, str], list[Path]]
@@ -169,7 +174,7 @@ def read_labels_of(volume: Volume, path: Path) -> Labels:
             "resample the labels to the volume"
         )
     distance = grid_distance_voxels(volume.affine, labels.affine, volume.array.shape)
-    if distance > TOLERANCE_VOXELS:
+    if distance > SAME_GRID_VOXELS:
         raise GeometryError(
             f"{path}: lies {distance:.3g} voxels off its volume; resample the labels to the volume"
         )

@@ -21,6 +21,7 @@ from medcyclegan.config import Config, load_config, parse_config, shipped_config
 from medcyclegan.errors import InputError
 from medcyclegan.intensity import Window
 from medcyclegan.io import read_volume, write_labels, write_volume
+from medcyclegan.metrics.baselines import MOST_SHIFT_HU
 from medcyclegan.metrics.best_curve import fit_best_curve
 from medcyclegan.metrics.compare import compare
 from medcyclegan.metrics.curves import fit_histogram_matching, fit_least_squares_curve
@@ -41,7 +42,6 @@ WORKERS = 2  # processes that make the cohort
 
 LEAST_GAP_WORST = 0.50
 LEAST_GAP_MEDIAN = 0.75
-MOST_SHIFT_HU = 8.0
 HISTOGRAM_MATCHING = "histogram matching"
 LEAST_SQUARES_CURVE = "least-squares curve"
 BEST_CURVE = "best growing curve"

@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,15 @@ from medcyclegan.errors import InputError, MedCycleGANError
 
 TEMPORARY_PREFIX = ".medcyclegan-"
 LOCK = ".medcyclegan.lock"
+NOT_OURS = (  # what reading JSON that somebody else wrote may raise
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+)
 
 
 @contextlib.contextmanager
@@ -86,6 +95,36 @@ def write_bytes(target: Path, data: bytes) -> None:
     """Write `data` to `target` atomically."""
     with atomic_path(target) as temporary:
         temporary.write_bytes(data)
+
+
+def write_together(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Write files below `folder`, which is made; none takes its place before all are on the disk.
+
+    Args:
+        folder: new, or holding what they may replace.
+        contents: name, with / between folders -> bytes; the last is put in its place last.
+
+    Raises:
+        MedCycleGANError: the disk is full, read-only or not ours; `folder` is as it was.
+    """
+    absent = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        remove_temporaries(folder)
+        with tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=folder) as name:
+            for number, data in enumerate(contents.values()):
+                (Path(name) / str(number)).write_bytes(data)
+                _fsync(Path(name) / str(number))
+            for number, target in enumerate(contents):
+                (folder / target).parent.mkdir(exist_ok=True)
+                os.replace(Path(name) / str(number), folder / target)
+    except BaseException as error:
+        for path in absent:
+            with contextlib.suppress(OSError):
+                path.rmdir()
+        if isinstance(error, OSError):
+            raise _cannot_write(folder, error) from error
+        raise
 
 
 def write_json(target: Path, data: Any) -> None:

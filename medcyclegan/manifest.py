@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from medcyclegan.domains import Direction
 from medcyclegan.errors import InputError, MedCycleGANError
-from medcyclegan.files import TEMPORARY_PREFIX, sha256, write_bytes
+from medcyclegan.files import NOT_OURS, TEMPORARY_PREFIX, sha256, write_bytes
 
 MANIFEST = "manifest.jsonl"
 
@@ -172,7 +172,7 @@ def _read(path: Path) -> dict[str, Entry]:
             origin["strength"] = float(origin["strength"])
             entry = Entry(origin=Origin(**origin), **fields)
             entries[entry.output] = entry
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except NOT_OURS as error:
         raise InputError(
             f"{path}: line {len(entries) + 1} cannot be read as ours; choose another folder, or "
             "--overwrite"

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from medcyclegan.errors import GeometryError
 
 Affine = npt.NDArray[np.float64]
+SAME_GRID_VOXELS = 0.01  # grids that put every voxel this near to one another are the same
 
 
 @dataclass(frozen=True)

@@ -8,19 +8,21 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from inspect import signature
 from pathlib import Path
-from typing import get_args
+from typing import get_args, get_type_hints
 
 import numpy as np
 import pytest
 
 from medcyclegan import __version__, cli
-from medcyclegan.cli import phantom
+from medcyclegan.cli import evaluate, phantom
 from medcyclegan.errors import Interrupted
 from medcyclegan.intensity import Window
 from medcyclegan.io import WRITERS, write_labels, write_volume
 from medcyclegan.phantom import SETTINGS, Domain, Phase
 from medcyclegan.phantom.cohort import Role
+from medcyclegan.proof.cheats import LEAST_PATIENTS, PATIENTS
 from medcyclegan.volume import Labels, Volume
 
 COMMANDS = ["demo", "phantom", "scan", "train", "augment", "evaluate", "config"]
@@ -339,7 +341,7 @@ def test_config_schema_is_json(capsys: pytest.CaptureFixture[str]) -> None:
 def test_phantom_makes_patients_or_a_semi_real_scan(capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--patients", "1", "--size", "16", "--slices", "2", "--seed", "4"]
     assert cli.main(["phantom", "out", *words]) == 0
-    assert capsys.readouterr() == ("out: 1 patients\n", "")
+    assert capsys.readouterr() == ("out: 1 patient\n", "")
     index = json.loads(Path("out/cohort.json").read_text())
     assert index["command"]["seed"] == 4
     assert "out: is not empty" in refusal(capsys, "phantom", "out", *words)
@@ -362,6 +364,12 @@ def test_phantom_offers_what_there_is() -> None:
     assert set(get_args(phantom.Domain)) == set(get_args(Domain))
     assert set(get_args(phantom.Role)) == set(get_args(Role))
     assert {*get_args(phantom.Phase), "noncontrast"} == set(get_args(Phase))
+
+
+def test_cheats_offers_what_there_is() -> None:
+    patients = get_type_hints(evaluate.cheats, include_extras=True)["patients"].__metadata__[0]
+    assert patients.min == LEAST_PATIENTS
+    assert signature(evaluate.cheats).parameters["patients"].default == PATIENTS
 
 
 def test_evaluate_hands_over_what_was_typed(

@@ -289,9 +289,40 @@ def test_options_that_do_not_go_together_are_refused(
 
 def test_a_folder_of_other_things_is_left_alone(data: Path, tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("three years")
-    with pytest.raises(InputError, match="is not empty and no earlier evaluation's"):
+    with pytest.raises(InputError, match="is not empty, and medcyclegan evaluate did"):
         evaluate(data / "translated", tmp_path, cohort=data / "cohort")
     (tmp_path / "metrics.json").write_text('{"made_by": "another program"}')
     with pytest.raises(InputError, match="is not empty"):
         evaluate(data / "translated", tmp_path, cohort=data / "cohort")
+    (tmp_path / "metrics.json").write_text('{"made_by": "medcyclegan evaluate cheats"}')
+    with pytest.raises(InputError, match="is not empty"):
+        evaluate(data / "translated", tmp_path, cohort=data / "cohort")
     assert {path.name for path in tmp_path.iterdir()} == {"thesis.txt", "metrics.json"}
+
+
+def test_tissues_that_no_label_map_holds_are_refused(data: Path, tmp_path: Path) -> None:
+    tissues = tmp_path / "tissues.yaml"
+    tissues.write_text("organs: {liver: 240}")
+    cohort = data / "cohort"
+    with pytest.raises(InputError, match=r"labels: none of the values in --tissues \(240\) is in"):
+        evaluate(
+            data / "translated",
+            tmp_path / "out",
+            sources=cohort / "images",
+            twins=cohort / "twins",
+            labels=cohort / "labels",
+            tissues=tissues,
+            say=quiet,
+        )
+    assert not (tmp_path / "out").exists()
+
+
+def test_nothing_is_said_of_the_manifest_that_augment_wrote(data: Path, tmp_path: Path) -> None:
+    translated = shutil.copytree(data / "translated", tmp_path / "translated")
+    (translated / "manifest.jsonl").write_text("")
+    (translated / "notes.txt").write_text("mine")
+    lines: list[str] = []
+    evaluate(translated, tmp_path / "out", sources=data / "cohort" / "images", say=lines.append)
+    assert [line for line in lines if "skipped" in line] == [
+        f"{translated / 'notes.txt'}: skipped, no volume by name or content"
+    ]

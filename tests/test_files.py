@@ -74,3 +74,23 @@ def test_sha256_is_that_of_all_bytes_in_order(tmp_path: Path) -> None:
     (tmp_path / "bc").write_bytes(b"bc")
     digest = files.sha256(tmp_path / "a", tmp_path / "bc")
     assert digest == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_files_written_together_leave_nothing_of_a_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "deep" / "out"
+    files.write_together(out, {"plots/a.png": b"1", "figures": b"2"})
+    assert (out / "plots" / "a.png").read_bytes() == b"1"
+    assert names(out) == ["figures", "plots"]
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device", descriptor)
+
+    monkeypatch.setattr("os.fsync", full)
+    for folder in (out, tmp_path / "new" / "out"):
+        with pytest.raises(MedCycleGANError, match=f"{folder}: cannot write .No space left"):
+            files.write_together(folder, {"figures": b"3", "more": b"4"})
+    assert names(out) == ["figures", "plots"]
+    assert (out / "figures").read_bytes() == b"2"
+    assert names(tmp_path) == ["deep"]

@@ -109,7 +109,9 @@ def test_each_way_to_lie_in_each_other_has_its_sentence(tmp_path: Path) -> None:
         assert str(caught.value).startswith(f"{out}: {says}; ")
 
 
-@pytest.mark.parametrize("line", ["no json", "[]", "{}", '{"source": "a"}', "\x00", "1"])
+@pytest.mark.parametrize(
+    "line", ["no json", "[]", "{}", '{"source": "a"}', "\x00", "1", "[" * 99_999]
+)
 def test_a_manifest_that_is_not_ours_is_refused(tmp_path: Path, line: str) -> None:
     manifest = Manifest(tmp_path)
     manifest.add(entry(tmp_path, "a"))

@@ -29,7 +29,8 @@ def _window(typed: str) -> Window:
             raise ValueError("an end that is no number")
         return Window(low, high)
     except (ValueError, MedCycleGANError) as error:
-        raise typer.BadParameter(f"{typed!r}: give LOW:HIGH in HU, such as -200:600") from error
+        problem = f"{typed!r}: give LOW:HIGH in HU, such as -200:600"
+        raise typer.BadParameter(problem, param_hint="--window") from error
 
 
 def _folder(help_text: str) -> typer.models.OptionInfo:
@@ -70,22 +71,23 @@ def evaluate(
     if translated is None or out is None:
         raise typer.BadParameter("give --translated and --out")
     seen = None if window is None else _window(window)
-    from medcyclegan.evaluate import evaluate as run_evaluation
+    with stoppable(f"{out}: stopped; nothing was written"):
+        from medcyclegan.evaluate import evaluate as run_evaluation
 
-    run_evaluation(
-        translated,
-        out,
-        cohort=cohort,
-        sources=sources,
-        twins=twins,
-        labels=labels,
-        tissues=tissues,
-        targets=targets,
-        target_labels=target_labels,
-        window=seen,
-        seed=seed,
-        say=typer.echo,
-    )
+        run_evaluation(
+            translated,
+            out,
+            cohort=cohort,
+            sources=sources,
+            twins=twins,
+            labels=labels,
+            tissues=tissues,
+            targets=targets,
+            target_labels=target_labels,
+            window=seen,
+            seed=seed,
+            say=typer.echo,
+        )
 
 
 @evaluate_app.command()
@@ -95,9 +97,11 @@ def cheats(
     seed: Annotated[int, typer.Option(min=0, help="Of the patients.")] = 0,
 ) -> None:
     """Show on a phantom that the metrics catch cheats; exit code 1 if they do not."""
-    from medcyclegan.proof.cheats import cheats as run_cheats
+    with stoppable(f"{out}: stopped; nothing was written"):
+        from medcyclegan.proof.cheats import cheats as run_cheats
 
-    if not run_cheats(out, patients=patients, seed=seed, say=typer.echo):
+        as_expected = run_cheats(out, patients=patients, seed=seed, say=typer.echo)
+    if not as_expected:
         raise typer.Exit(1)
 
 

@@ -97,7 +97,8 @@ def phantom(
                 size=size,
                 slices=slices,
             )
-    typer.echo(f"{out}: {'a semi-real scan with its twin' if scan else f'{patients} patients'}")
+    made = f"{patients} patient{'s' * (patients != 1)}"
+    typer.echo(f"{out}: {'a semi-real scan with its twin' if scan else made}")
 
 
 def _check_mode(context: typer.Context, *, from_scan: bool) -> None:
@@ -126,12 +127,14 @@ def _from_scan(
     file_format: FileFormat,
 ) -> None:
     from medcyclegan.cases import read_labels_of
-    from medcyclegan.cohort import write_semireal
+    from medcyclegan.cohort import check_phantom_names, write_semireal
     from medcyclegan.config.tissues import load_tissues
     from medcyclegan.io import own_name, read_volume
     from medcyclegan.io.formats import split_suffix
 
     known = None if tissues is None else load_tissues(tissues)
+    if known is not None:
+        check_phantom_names(known, f"{tissues}")
     volume = read_volume(scan)
     write_semireal(
         out,

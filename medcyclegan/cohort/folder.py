@@ -44,9 +44,7 @@ def new_folder(out: Path) -> Iterator[Path]:
             folder = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=out))
             try:
                 yield folder
-                for part in (*PARTS, INDEX):
-                    if (folder / part).exists():
-                        os.replace(folder / part, out / part)
+                _move(folder, out)
             except MedCycleGANError as error:
                 raise type(error)(str(error).replace(str(folder), str(out))) from error
             finally:
@@ -55,6 +53,20 @@ def new_folder(out: Path) -> Iterator[Path]:
         for path in absent:
             with contextlib.suppress(OSError):
                 path.rmdir()
+        raise
+
+
+def _move(folder: Path, out: Path) -> None:
+    """Move the parts of a cohort to `out`, all or, when stopped, none."""
+    moved = []
+    try:
+        for part in (*PARTS, INDEX):
+            if (folder / part).exists():
+                os.replace(folder / part, out / part)
+                moved.append(part)
+    except BaseException:
+        for part in moved:
+            os.replace(out / part, folder / part)
         raise
 
 

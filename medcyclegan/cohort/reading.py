@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
+
+import numpy as np
 
 from medcyclegan.cohort.layout import INDEX, LABEL_MAPS, SECOND, TARGET, TWINS, VERSION, image_path
-from medcyclegan.errors import GeometryError, InputError
+from medcyclegan.errors import GeometryError, InputError, VolumeError
+from medcyclegan.files import NOT_OURS
 from medcyclegan.intensity import Window
 from medcyclegan.io import file_name, read_labels, read_volume
 from medcyclegan.metrics.reference import Reference, Scan, TissueTable, make_scan, slices_like
-from medcyclegan.volume import Labels, Volume, grid_distance_voxels
+from medcyclegan.phantom import LABELS, SETTINGS, Phase
+from medcyclegan.volume import SAME_GRID_VOXELS, Labels, Volume, grid_distance_voxels
 
-TOLERANCE_VOXELS = 0.01
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_ -]{0,63}")  # of a tissue
+MOST_VALUE = 2**31 - 1  # of a label
 
 
 @dataclass(frozen=True)
@@ -40,12 +47,17 @@ class CohortCase:
     file_format: str
     name: str
     patient: str
-    phase: str
-    twin_phase: str
+    phase: Phase
+    twin_phase: Phase
     dose: float
     scanner: str | None
     target_scanner: str | None
     findings: tuple[Mapping[str, Any], ...]
+
+    @property
+    def labels_path(self) -> Path:
+        """Where the label map lies."""
+        return self._beside(LABEL_MAPS)
 
     def read_image(self) -> Volume:
         """Return the acquisition.
@@ -57,7 +69,7 @@ class CohortCase:
 
     def read_labels(self) -> Labels:
         """Return which tissue each voxel of the image is."""
-        return read_labels(self._beside(LABEL_MAPS))
+        return read_labels(self.labels_path)
 
     def read_twin(self) -> Volume:
         """Return the truth: the patient in the other phase, same scanner."""
@@ -65,13 +77,11 @@ class CohortCase:
 
     def read_second(self) -> Volume | None:
         """Return an acquisition of the truth with noise of its own; None of a real scan."""
-        path = self._beside(SECOND)
-        return read_volume(path) if path.exists() else None
+        return None if self.scanner is None else read_volume(self._beside(SECOND))
 
     def read_target(self) -> Volume | None:
         """Return the patient in the other phase on the target scanner; None of a real scan."""
-        path = self._beside(TARGET)
-        return read_volume(path) if path.exists() else None
+        return None if self.target_scanner is None else read_volume(self._beside(TARGET))
 
     def _beside(self, part: str) -> Path:
         return self.folder / part / file_name(self.name, "nifti")
@@ -113,7 +123,7 @@ class WrittenCohort:
             VolumeError: a file is missing or damaged.
             GeometryError: its files lie on several grids.
         """
-        image, labels = case.read_image(), case.read_labels()
+        image, labels = case.read_image(), self._labels_of(case)
         twin, second = case.read_twin(), case.read_second()
         for other in (labels, twin, twin if second is None else second):
             _check_same_grid(case, image, other)
@@ -127,6 +137,16 @@ class WrittenCohort:
             dose=case.dose,
             targets=targets,
         )
+
+    def _labels_of(self, case: CohortCase) -> Labels:
+        labels = case.read_labels()
+        unknown = set(np.unique(labels.array).tolist()) - set(self.labels.values())
+        if self.labels and unknown:
+            raise VolumeError(
+                f"{case.labels_path}: holds the value {min(unknown):g}, which is no tissue's; make "
+                "the cohort anew"
+            )
+        return labels
 
 
 def read_cohort(folder: Path) -> WrittenCohort:
@@ -145,46 +165,69 @@ def read_cohort(folder: Path) -> WrittenCohort:
         version = data["version"]
         if version == VERSION:
             return _cohort(folder, data)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except NOT_OURS as error:
         raise InputError(f"{path}: cannot be read as ours; make the cohort anew") from error
     raise InputError(f"{path}: is of version {version}, not {VERSION}; make the cohort anew")
 
 
 def _cohort(folder: Path, data: Mapping[str, Any]) -> WrittenCohort:
-    tissues = data["tissues"]
+    tissues, setting = data["tissues"], str(data["setting"])
+    labels = {str(name): _value(value) for name, value in data["labels"].items()}
+    if setting in SETTINGS and labels != LABELS:
+        raise ValueError("labels of another phantom than ours")
     return WrittenCohort(
         folder=folder,
         domain=str(data["domain"]),
-        setting=str(data["setting"]),
+        setting=setting,
         plain=bool(data["command"].get("plain", False)),
         tissues=TissueTable(
             organs=_values(tissues["organs"]),
             null_tissues=_values(tissues["null_tissues"]),
             lesions=_values(tissues["lesions"]),
-            aside=frozenset(tissues["aside"]),
+            aside=frozenset(map(_name, tissues["aside"])),
         ),
-        labels={str(name): int(value) for name, value in data["labels"].items()},
+        labels=labels,
         cases=tuple(_case(folder, str(data["format"]), case) for case in data["cases"]),
     )
 
 
 def _values(tissues: Mapping[str, Sequence[int]]) -> dict[str, tuple[int, ...]]:
-    return {name: tuple(int(value) for value in values) for name, values in tissues.items()}
+    return {_name(name): tuple(map(_value, values)) for name, values in tissues.items()}
+
+
+def _name(name: Any) -> str:
+    if not NAME.fullmatch(name):
+        raise ValueError("a name that no tissue has")
+    return str(name)
+
+
+def _value(value: Any) -> int:
+    if not isinstance(value, int) or not 0 <= value <= MOST_VALUE:
+        raise ValueError("a value that no label has")
+    return value
+
+
+def _phase(phase: Any) -> Phase:
+    if phase not in get_args(Phase):
+        raise ValueError("a phase that is none of the phantom's")
+    return cast(Phase, phase)
 
 
 def _case(folder: Path, file_format: str, data: Mapping[str, Any]) -> CohortCase:
-    name = str(data["name"])
-    if Path(name).name != name:
-        raise ValueError("a name that leads out of the folder")
+    name, dose = str(data["name"]), float(data["dose"])
+    if Path(name).name != name or name in ("", "..") or min(name) < " ":
+        raise ValueError("a name that leads out of the folder, or that none of our files has")
+    if not math.isfinite(dose):
+        raise ValueError("a dose that is no number")
     file_name(name, file_format)  # a format that is none of ours is a KeyError
     return CohortCase(
         folder=folder,
         file_format=file_format,
         name=name,
         patient=str(data["patient"]),
-        phase=str(data["phase"]),
-        twin_phase=str(data["twin_phase"]),
-        dose=float(data["dose"]),
+        phase=_phase(data["phase"]),
+        twin_phase=_phase(data["twin_phase"]),
+        dose=dose,
         scanner=data["scanner"],
         target_scanner=data["target_scanner"],
         findings=tuple(data["findings"]),
@@ -195,7 +238,7 @@ def _check_same_grid(case: CohortCase, image: Volume, other: Volume | Labels) ->
     shape = image.array.shape
     if (
         other.array.shape != shape
-        or grid_distance_voxels(image.affine, other.affine, shape) > TOLERANCE_VOXELS
+        or grid_distance_voxels(image.affine, other.affine, shape) > SAME_GRID_VOXELS
     ):
         raise GeometryError(
             f"{image_path(case.folder, case.name, case.file_format)}: its labels or twins lie on "

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Mapping, Sequence
 
 from medcyclegan.config.tissues import TissuesConfig
+from medcyclegan.errors import ConfigError
 from medcyclegan.intensity import Window
 from medcyclegan.metrics.reference import (
     Reference,
@@ -16,6 +18,7 @@ from medcyclegan.metrics.reference import (
 )
 from medcyclegan.phantom import PhantomCase
 from medcyclegan.phantom.parameters import (
+    LABELS,
     LESIONS,
     LOOKALIKES,
     NULL_TISSUES,
@@ -83,11 +86,37 @@ def found_tissues(found: Tissues) -> TissueTable:
     )
 
 
+def check_phantom_names(config: TissuesConfig, typed: str) -> None:
+    """Check that a user's file calls tissues as the phantom does, for contrast medium to go in.
+
+    Args:
+        config: what the file says.
+        typed: its path as typed.
+
+    Raises:
+        ConfigError: a tissue is none of the phantom's, or a value stands for two of them.
+    """
+    owners: dict[int, str] = {}
+    known = [*LABELS, "kidneys"]
+    for section in ("organs", "null_tissues", "lesions"):
+        for name, values in getattr(config, section).items():
+            if name not in known:
+                near = difflib.get_close_matches(name, known, 1)
+                meant = f" (did you mean {near[0]!r}?)" if near else "; docs/phantom.md has them"
+                raise ConfigError(f"{typed}: {section}.{name}: is no tissue of the phantom{meant}")
+            for value in values:
+                if owners.setdefault(value, name) != name:
+                    raise ConfigError(
+                        f"{typed}: {section}.{name}: value {value} is {owners[value]!r}, too; give "
+                        "it to one of them"
+                    )
+
+
 def tissue_table(config: TissuesConfig) -> TissueTable:
     """Return what is measured as a user's file says it."""
 
     def rows(named: Mapping[str, Sequence[int]]) -> dict[str, tuple[int, ...]]:
-        return {name: tuple(values) for name, values in named.items()}
+        return {name: tuple(dict.fromkeys(values)) for name, values in named.items()}
 
     return TissueTable(
         organs=rows(config.organs),

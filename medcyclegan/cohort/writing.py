@@ -22,7 +22,8 @@ from medcyclegan.errors import InputError
 from medcyclegan.io.dicom_series import axial_slices
 from medcyclegan.phantom import DIFFERING, LABELS, PLAIN, Domain, PhantomCase, Phase, make_patients
 from medcyclegan.phantom.cohort import Role
-from medcyclegan.phantom.semireal import TOTALSEGMENTATOR, enhance
+from medcyclegan.phantom.semireal import enhance
+from medcyclegan.phantom.totalsegmentator import TOTALSEGMENTATOR
 from medcyclegan.volume import Affine, Labels, Volume
 
 SEMI_REAL = "semi-real"

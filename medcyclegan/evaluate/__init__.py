@@ -84,7 +84,7 @@ def evaluate(
     known = {option: path for option, path in given.items() if path is not None}
     _check_options(known)
     check_paths([translated, *known.values()], out)
-    check_out(out)
+    check_out(out, COMMAND)
     named = None if tissues is None else load_tissues(tissues)
     others = [] if targets is None else read_targets(targets, target_labels, say)
     subjects: CohortSubjects | FileSubjects

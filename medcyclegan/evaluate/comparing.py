@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -11,7 +10,7 @@ import numpy as np
 
 from medcyclegan.metrics.baselines import BASELINES, Transform, fit_baselines
 from medcyclegan.metrics.reference import Hu, Reference
-from medcyclegan.metrics.table import Measured, measure, tabulate
+from medcyclegan.metrics.table import Measured, measure, plain, tabulate
 
 SECOND = "second_acquisition"
 CEILING = "information_ceiling"
@@ -142,11 +141,7 @@ def _cases(
     for method, of_patients in measured.items():
         for one in of_patients:
             cases[one.patient]["methods"][method] = {
-                metric: {row: [_plain(part) for part in parts] for row, parts in rows.items()}
+                metric: {row: [plain(part) for part in parts] for row, parts in rows.items()}
                 for metric, rows in one.parts.items()
             }
     return cases
-
-
-def _plain(value: float) -> float | None:
-    return float(f"{value:.6g}") if math.isfinite(value) else None

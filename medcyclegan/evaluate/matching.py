@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -12,9 +13,8 @@ from medcyclegan.io import read_source
 from medcyclegan.io.formats import split_suffix
 from medcyclegan.manifest import MANIFEST, Manifest
 from medcyclegan.metrics.reference import Hu, slices_like
-from medcyclegan.volume import Volume, grid_distance_voxels
+from medcyclegan.volume import SAME_GRID_VOXELS, Volume, grid_distance_voxels
 
-TOLERANCE_VOXELS = 0.01
 OWN_LABELS = "labels"  # below what augment writes
 
 
@@ -70,6 +70,7 @@ def match_translated(
         InputError: a translated volume has no source, or two of them have the same.
     """
     own_labels = translated / OWN_LABELS
+    say = partial(_say_but_of, translated / MANIFEST, say)
     cases = find_all(translated, None, say) if not own_labels.is_dir() else _apart(translated, say)
     return _match(cases, sources, _origins(translated), f"{translated}")
 
@@ -98,11 +99,17 @@ def read_like(case: Case, source: Volume) -> Hu:
             "volume that was made from this source"
         )
     distance = grid_distance_voxels(source.affine, volume.affine, shape)
-    if distance > TOLERANCE_VOXELS:
+    if distance > SAME_GRID_VOXELS:
         raise GeometryError(
             f"{case.source.path}: lies {distance:.3g} voxels off its source; resample it"
         )
     return slices_like(volume, source)
+
+
+def _say_but_of(known: Path, say: Callable[[str], None], line: str) -> None:
+    """Pass a line on, unless it is of a file that we know to be no volume."""
+    if not line.startswith(f"{known}: "):
+        say(line)
 
 
 def _apart(translated: Path, say: Callable[[str], None]) -> list[Case]:

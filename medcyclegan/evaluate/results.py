@@ -20,16 +20,18 @@ PLOTS = "plots"
 COLUMNS = ("metric", "row", "method", "patients", "value", "low", "high")
 
 
-def check_out(out: Path) -> None:
-    """Check that `out` is new, empty, or holds an earlier evaluation of the same kind.
+def check_out(out: Path, command: str) -> None:
+    """Check that `out` is new, empty, or holds what the same command wrote.
 
     Raises:
         InputError: it holds other things.
     """
-    if not out.is_dir() or _is_ours(out / FIGURES):
+    if not out.is_dir() or _made_by(out / FIGURES) == command:
         return
     if any(not path.name.startswith(files.TEMPORARY_PREFIX) for path in out.iterdir()):
-        raise InputError(f"{out}: is not empty and no earlier evaluation's; give another folder")
+        raise InputError(
+            f"{out}: is not empty, and {command} did not write it; give another folder"
+        )
 
 
 def write_results(out: Path, command: str, result: Mapping[str, Any]) -> str:
@@ -45,23 +47,30 @@ def write_results(out: Path, command: str, result: Mapping[str, Any]) -> str:
     """
     written = {"made_by": command, "version": __version__, **result}
     plots = draw_plots(written)
-    files.remove_temporaries(out)
+    figures = json.dumps(written, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+    pictures = {f"{PLOTS}/{name}.png": png for name, png in plots.items()}
+    files.write_together(
+        out,
+        {
+            **pictures,
+            "metrics.csv": _csv(written).encode(),
+            "table.txt": (all_tables(written) + "\n").encode(),
+            "report.html": make_page(written, plots).encode(),
+            FIGURES: figures.encode(),
+        },
+    )
     for old in (out / PLOTS).glob("*.png"):
-        old.unlink()
-    for name, png in plots.items():
-        files.write_bytes(out / PLOTS / f"{name}.png", png)
-    files.write_bytes(out / "metrics.csv", _csv(written).encode())
-    files.write_bytes(out / "table.txt", (all_tables(written) + "\n").encode())
-    files.write_bytes(out / "report.html", make_page(written, plots).encode())
-    files.write_json(out / FIGURES, written)
+        if f"{PLOTS}/{old.name}" not in pictures:
+            old.unlink()
     return f"{summary_table(written)}\n\nmore: {out / 'report.html'}"
 
 
-def _is_ours(path: Path) -> bool:
+def _made_by(path: Path) -> str | None:
+    """Return the command that wrote an evaluation's figures; None where they are none."""
     try:
-        return str(json.loads(path.read_bytes())["made_by"]).startswith("medcyclegan evaluate")
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
+        return str(json.loads(path.read_bytes())["made_by"])
+    except files.NOT_OURS:
+        return None
 
 
 def _csv(result: Mapping[str, Any]) -> str:

@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import TypeVar, cast
+from typing import TypeVar
+
+import numpy as np
 
 from medcyclegan.cases import Case, read_case
 from medcyclegan.cohort.layout import INDEX
@@ -26,7 +28,7 @@ from medcyclegan.evaluate.matching import (
 from medcyclegan.intensity import Window
 from medcyclegan.io import file_name
 from medcyclegan.metrics.reference import Hu, Reference, Scan, TissueTable, make_scan, slices_like
-from medcyclegan.phantom import SETTINGS, Phase
+from medcyclegan.phantom import SETTINGS
 from medcyclegan.phantom.ceiling import ceiling_output
 
 TRANSLATED = "translated"
@@ -148,6 +150,8 @@ def file_subjects(
     for number in matched:
         if twins is not None and number not in known:
             raise InputError(f"{found[number].source.path}: has no twin in {twins}; add it")
+    if tissues is not None:
+        _check_measured(tissue_table(tissues), [found[number] for number in matched], labels)
     return FileSubjects(
         found,
         matched,
@@ -156,6 +160,18 @@ def file_subjects(
         window,
         targets,
     )
+
+
+def _check_measured(tissues: TissueTable, cases: Sequence[Case], labels: Path | None) -> None:
+    """Check that some patient has some of the tissues; label maps are read until one has."""
+    named = {**tissues.organs, **tissues.null_tissues} or tissues.lesions
+    values = [value for some in named.values() for value in some]
+    maps = (read_case(case)[1] for case in cases)
+    if not any(found is not None and np.isin(values, found.array).any() for found in maps):
+        raise InputError(
+            f"{labels}: none of the values in --tissues ({', '.join(map(str, values[:8]))}) is in "
+            "any label map; say which values these have"
+        )
 
 
 def read_targets(targets: Path, labels: Path | None, say: Say) -> list[Scan]:
@@ -192,9 +208,9 @@ def _ceiling(cohort: WrittenCohort, case: CohortCase) -> Hu:
     output = ceiling_output(
         image,
         case.read_labels(),
-        cast(Phase, case.phase),
+        case.phase,
         setting=SETTINGS[cohort.setting],
-        twin_phase=cast(Phase, case.twin_phase),
+        twin_phase=case.twin_phase,
         labelled_fat=not cohort.plain,
     )
     return slices_like(output, image)

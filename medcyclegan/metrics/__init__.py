@@ -1,4 +1,4 @@
-"""Numbers about volumes: one implementation of each, for the demo, tables and training alike."""
+"""Numbers about volumes: one implementation of each, for the demo and for every table."""
 
 from __future__ import annotations
 

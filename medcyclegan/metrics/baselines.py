@@ -199,8 +199,8 @@ BASELINES: dict[str, Baseline] = {
         ),
     ),
     "best_curve": Baseline(
-        "of all growing curves the one that closes most of the gaps: the ceiling of methods that "
-        "see nothing but a voxel's HU",
+        "of all growing curves that shift null tissue by at most "
+        f"{MOST_SHIFT_HU:g} HU on average, the one that closes most of the gaps",
         "twins and labels",
         (
             Way(

@@ -29,7 +29,8 @@ def compare(
 
     Every figure is of a tissue's core: see `Region`. None stands for what cannot be said, and no
     tissue is passed over: one whose figure is None leaves None in the summary too. Only what the
-    references set aside is, where no patient has it, and has no part in the summary's means.
+    references set aside is: an organ always, a null tissue where no patient has it; it has no part
+    in the summary's means.
 
     Args:
         references: patients with labels and truth, all of one table of tissues.
@@ -84,12 +85,13 @@ def compare(
 
 
 def _shown(references: Sequence[Reference], kind: str) -> Iterable[str]:
-    """Return the tissues with a row: all in the table, those set aside where a patient has them."""
+    """Return the tissues with a row; organs set aside have none, null tissues where nobody is."""
     return dict.fromkeys(
         name
         for reference in references
         for name in getattr(reference.tissues, kind)
-        if name not in reference.tissues.aside or name in getattr(reference, kind)
+        if name not in reference.tissues.aside
+        or (kind == "null_tissues" and name in reference.null_tissues)
     )
 
 

@@ -6,13 +6,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from medcyclegan.metrics.coarse import SOFT_HU
 from medcyclegan.metrics.metric import WHOLE, Metric, Parts, Values
 from medcyclegan.metrics.reference import Hu, Mask, Places, Reference, Scan
 from medcyclegan.metrics.remembered import Remembered
 
 LEAST_IN_SLICE = 12  # voxels of an organ, for its mean to count
 LEAST_SLICES = 3
-SOFT_HU = (-30.0, 450.0)
 SMOOTH_MM = 3.0  # Gaussian sigma in the slice
 ALIKE_HU = 30.0
 

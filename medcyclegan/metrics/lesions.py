@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from medcyclegan.metrics.metric import WHOLE, Metric, Parts, Values
+from medcyclegan.metrics.metric import WHOLE, Metric, Parts, share_of
 from medcyclegan.metrics.reference import Hu, LabelMap, Mask, Need, Places, Reference, Scan
 from medcyclegan.metrics.remembered import Remembered
+from medcyclegan.metrics.structure import STRONG, gradient
 
 RING_MM = 5.0
 LEAST_CONTRAST_HU = 8.0  # of the truth, for a lesion to count
@@ -19,6 +20,7 @@ KEPT = (0.5, 1.5)  # of the truth's contrast
 SMOOTH_MM = 4.0  # Gaussian sigma
 LEAST_ACROSS_MM = 10.0
 LEAST_OFF_HU = 12.0
+EDGE_MM = 3.0  # kernels and blur make errors so near to edges, which are no lesions
 NEEDS: frozenset[Need] = frozenset({"labels", "truth"})
 
 Kinds = tuple[tuple[str, tuple[int, ...]], ...]
@@ -129,12 +131,6 @@ def _of_all(some: Counter[str], every: Counter[str]) -> Parts:
     return {kind: (float(some[kind]), float(count)) for kind, count in every.items()}
 
 
-def share_of(values: Values) -> float:
-    """Return the sum over patients of their first part as a share of that of their second."""
-    count, total = values.sum(axis=0)
-    return float(count / total) if total else float("nan")
-
-
 def _invented(reference: Reference, output: Hu) -> Parts:
     smooth, known = _smooth_error(reference, output)
     voxel_mm3 = float(np.prod(reference.source.spacing_mm))
@@ -168,7 +164,10 @@ def _smooth_error(reference: Reference, output: Hu) -> tuple[npt.NDArray[np.floa
 
 
 def _judged(scan: Scan, reference: Reference) -> Places:
-    """Return voxels of tissues thick enough to lose their rim, without rims, lesions and air."""
+    """Return voxels of tissues thick enough to lose their rim, away from the truth's edges.
+
+    Rims, lesions and air are left out.
+    """
     labels = scan.labels
     assert labels is not None
     inside = np.zeros(labels.size, bool)
@@ -176,7 +175,18 @@ def _judged(scan: Scan, reference: Reference) -> Places:
         if len(region.rim):
             inside[region.core] = True
     lesions = [value for values in reference.tissues.lesions.values() for value in values]
-    return np.flatnonzero(inside & scan.body.ravel() & ~np.isin(labels, lesions).ravel())
+    free = scan.body & ~np.isin(labels, lesions) & ~_near_edges(reference)
+    return np.flatnonzero(inside & free.ravel())
+
+
+def _near_edges(reference: Reference) -> Mask:
+    """Return the voxels within 3 mm, in the slice, of an edge of the truth; see `gradient`."""
+    assert reference.truth is not None
+    spacing_mm = reference.source.spacing_mm
+    slope = np.hypot(*gradient(reference.truth, spacing_mm, reference.window))
+    reach = [1, *(1 + 2 * round(EDGE_MM / step) for step in spacing_mm[1:])]
+    near: Mask = ndimage.maximum_filter(slope, reach, mode="nearest") > STRONG
+    return near
 
 
 LESIONS_KEPT = Metric(
@@ -217,8 +227,9 @@ LESIONS_INVENTED = Metric(
 """How many lesions a patient's output shows that the truth has not.
 
 The error, output less truth, is taken in the cores of organs and null tissues inside the body, as
-far as these are thick enough to have a core and outside lesion labels. Less the median error of
-its label, so that an organ that is too bright as a whole is no lesion, and smoothed by a Gaussian
+far as these are thick enough to have a core, outside lesion labels and over 3 mm away from edges
+of the truth over 8 HU per mm, where any other kernel makes errors. Less the median error of its
+label, so that an organ that is too bright as a whole is no lesion, and smoothed by a Gaussian
 of sigma 4 mm among these voxels alone, it makes connected blobs above 12 HU and below -12 HU.
 Those of more volume than a ball 10 mm across count.
 """

@@ -22,6 +22,12 @@ def mean_of(values: Values) -> float:
     return float(values[:, 0].mean())
 
 
+def share_of(values: Values) -> float:
+    """Return the sum over patients of their first part as a share of that of their second."""
+    count, total = values.sum(axis=0)
+    return float(count / total) if total else float("nan")
+
+
 @dataclass(frozen=True)
 class Metric:
     """One figure of merit.

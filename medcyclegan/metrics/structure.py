@@ -7,15 +7,14 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from medcyclegan.intensity import Window
-from medcyclegan.metrics.lesions import share_of
-from medcyclegan.metrics.metric import WHOLE, Metric, Parts
+from medcyclegan.metrics.metric import WHOLE, Metric, Parts, share_of
 from medcyclegan.metrics.reference import Hu, Reference
 from medcyclegan.metrics.texture import spread
 
 SMOOTH_MM = 2.0  # Gaussian sigma in the slice
 SOFT_STEP = 5.0  # HU per mm: fainter steps count by degrees less, as they may be noise
 STRONG = 8.0  # HU per mm: an edge
-FAINT = 4.0  # HU per mm: not even half an edge
+FAINT = 0.5  # of an edge: less of it than that in the source, and it is new
 NEAR_MM = 3.0
 MOST_SLICES = 48
 
@@ -65,7 +64,10 @@ def _invented(reference: Reference, output: Hu) -> Parts:
     near = ndimage.maximum_filter(before, reach, mode="nearest")
     edges = after > STRONG
     return {
-        WHOLE: (float(np.count_nonzero(edges & (near < FAINT))), float(np.count_nonzero(edges)))
+        WHOLE: (
+            float(np.count_nonzero(edges & (near < FAINT * after))),
+            float(np.count_nonzero(edges)),
+        )
     }
 
 
@@ -97,6 +99,6 @@ EDGES_INVENTED = Metric(
 )
 """The share of the output's edges of which the source has no trace.
 
-Edges are voxels with a slope over 8 HU per mm (see `gradient`) in the source's body; a new one has
-no slope of 4 HU per mm in the source within 3 mm in the slice. Contrast medium makes some.
+Edges are voxels with a slope over 8 HU per mm (see `gradient`) in the source's body; of a new one
+the source has no slope half as steep within 3 mm in the slice. Contrast medium makes some.
 """

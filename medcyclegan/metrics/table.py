@@ -107,7 +107,7 @@ def tabulate(
             tables[name] = {
                 "title": metric.title,
                 "rows_are": metric.rows,
-                "ideal": _plain(metric.ideal),
+                "ideal": plain(metric.ideal),
                 "rows": {
                     row: _figures(values, metric, resamples, seed)
                     for row, values in _rows(methods, name)
@@ -167,10 +167,10 @@ def _figures(values: Mapping[str, Values], metric: Metric, resamples: int, seed:
 
 
 def _plain_all(figures: Estimate) -> Row:
-    return {key: _plain(value) for key, value in figures._asdict().items()}
+    return {key: plain(value) for key, value in figures._asdict().items()}
 
 
-def _plain(value: float | None) -> float | None:
+def plain(value: float | None) -> float | None:
     """Return a number as JSON has it, rounded; None for what it has not."""
     if value is None or not math.isfinite(value):
         return None

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy import ndimage
 
 from medcyclegan.body import body_mask
 from medcyclegan.metrics.by_hu import tissues_by_hu
 from medcyclegan.metrics.metric import Metric, Parts, Values
-from medcyclegan.metrics.reference import Hu, Places, Reference, Scan
+from medcyclegan.metrics.reference import CROSS, Hu, Mask, Places, Reference, Scan
 from medcyclegan.metrics.remembered import Remembered
 from medcyclegan.metrics.texture import grain
 
@@ -16,18 +17,22 @@ LEAST_ERRORS = 2.0  # standard errors by which the populations must differ, to s
 Traits = dict[str, float]
 
 
-def traits(hu: Hu, body_voxels: int, fat: Places, spacing_mm: tuple[float, float, float]) -> Traits:
+def traits(hu: Hu, body: Mask, fat: Places, spacing_mm: tuple[float, float, float]) -> Traits:
     """Return what tells patients and scanners apart and contrast medium leaves alone.
 
     Returns:
-        mean HU of fat; SD of its fine texture, which is mostly noise, HU; and the mean area of the
-        body in a slice, cm2.
+        mean HU of fat; SD of its fine texture, which is mostly noise, HU; the mean slope at the
+        skin, which the kernel and the voxels' size set, HU per mm; and the mean area of the body
+        in a slice, cm2.
     """
     _, rows, columns = spacing_mm
+    skin = body & ~ndimage.binary_erosion(body, CROSS, border_value=1)
+    slope = np.hypot(np.gradient(hu, rows, axis=1), np.gradient(hu, columns, axis=2))
     return {
         "fat HU": float(hu.ravel()[fat].mean(dtype=np.float64)),
         "noise in fat": float(grain(hu, fat, spacing_mm).std(dtype=np.float64)),
-        "body area": body_voxels * rows * columns / 100.0 / len(hu),
+        "slope at the skin": float(slope[skin].mean(dtype=np.float64)) if skin.any() else 0.0,
+        "body area": int(np.count_nonzero(body)) * rows * columns / 100.0 / len(hu),
     }
 
 
@@ -36,7 +41,7 @@ def _of_scan(scan: Scan) -> Traits:
     fat = tissues_by_hu(scan).get("fat")
     if fat is None:
         return {}
-    return traits(scan.hu, int(np.count_nonzero(scan.body)), fat, scan.spacing_mm)
+    return traits(scan.hu, scan.body, fat, scan.spacing_mm)
 
 
 def _measure(reference: Reference, output: Hu) -> Parts:
@@ -45,8 +50,7 @@ def _measure(reference: Reference, output: Hu) -> Parts:
     if not source or len(targets) < 2:
         return {}
     fat = tissues_by_hu(reference.source)["fat"]
-    body_voxels = int(np.count_nonzero(body_mask(output)))
-    after = traits(output, body_voxels, fat, reference.source.spacing_mm)
+    after = traits(output, body_mask(output), fat, reference.source.spacing_mm)
     parts: Parts = {}
     for name, before in source.items():
         theirs = np.array([known[name] for known in targets])

@@ -2,7 +2,7 @@
 
 From one acquisition nobody can tell a patient's tissues without contrast medium from his dose: a
 liver of 110 HU may be one of 57 HU that took up 53, or one of 52 HU that took up 58. What is to
-be expected given the image is in `posterior`. No translator of these phantoms can expect a
+be expected given the image is in `posterior`. No translator of these phantoms can expect a much
 smaller squared error of an organ's mean; one that has it was told more than an image holds, or
 was lucky in few patients. The ceiling knows the true label map, the table and how wide kernels
 are, but not the patient.

@@ -26,6 +26,7 @@ from medcyclegan.phantom.parameters import (
 )
 from medcyclegan.phantom.physiology import Physiology, make_physiology
 from medcyclegan.phantom.shapes import Field, Grid, Lumps, Region
+from medcyclegan.phantom.totalsegmentator import KIDNEYS, TOTALSEGMENTATOR
 from medcyclegan.slices import slice_frame
 from medcyclegan.volume import Labels, Volume, spacing_mm
 
@@ -35,44 +36,16 @@ SMOOTH_MM = 1.5  # over which the scan is smoothed to see what a voxel holds
 FAT_HU = -100.0
 SPREAD_HU = 40.0  # of an organ about its median, so smoothed; beyond it lies another tissue
 PLAUSIBLE_HU = (-60.0, 95.0)  # an organ's median without contrast medium, fatty livers included
+MOST_LUNG_HU = -300.0  # the median of a lung lies below it
 LEAST_VOXELS = 30  # in which a median says something
 CORTEX_MM, CORTEX_SPREAD_MM = 8.0, 2.5  # depth of the medulla below the capsule
 SINUS_MM = 12.0  # half the widest mouth of a renal sinus: the capsule spans it
 RENAL_MM = (-10.0, 15.0)  # about the kidneys' middle, where the vena cava takes up their blood
 PHYSIOLOGY, TEXTURE, FINDINGS = 2, 3, 8  # streams of random numbers
-KIDNEYS = "kidneys"
 
 Organs = Mapping[str, tuple[int, ...]]
 Mask = npt.NDArray[np.bool_]
 Axes = tuple[float, float, float]
-
-
-TOTALSEGMENTATOR: dict[str, tuple[int, ...]] = {  # the numbers of version 2 of its task "total"
-    "liver": (5,),
-    "spleen": (1,),
-    KIDNEYS: (2, 3),
-    "aorta": (52, 54, 55, 56, 57, 58, 65, 66),  # with its branches down to the iliac arteries
-    "vena_cava": (63, 67, 68),
-    "portal_vein": (64,),
-    "pancreas": (7,),
-    "muscle": (80, 81, 82, 83, 84, 85, 86, 87, 88, 89),
-    "gallbladder": (4,),
-    "spongy_bone": (25, *range(26, 51)),
-    "lung": (10, 11, 12, 13, 14),
-}
-TOTALSEGMENTATOR_V1: dict[str, tuple[int, ...]] = {
-    "liver": (5,),
-    "spleen": (1,),
-    KIDNEYS: (2, 3),
-    "aorta": (7, 51, 52),
-    "vena_cava": (8, 53, 54),
-    "portal_vein": (9,),
-    "pancreas": (10,),
-    "muscle": (94, 95, 96, 97, 98, 99, 100, 101, 102, 103),
-    "gallbladder": (4,),
-    "spongy_bone": tuple(range(18, 42)),
-    "lung": (13, 14, 15, 16, 17),
-}
 
 
 @dataclass(frozen=True)
@@ -130,6 +103,7 @@ def enhance(
     found = _present(labels, names)
     if not any(_enhances(name, phase) for name in found):
         raise InputError("has labels of no organ that enhances; say which values its organs have")
+    _check_lungs(volume, labels, found.get("lung", ()))
     physiology = _draw_physiology(seed)
     given = physiology.dose if dose is None else dose
     mottle = _Mottle(volume, np.random.default_rng([seed, TEXTURE]))
@@ -174,6 +148,23 @@ def _present(labels: Labels, names: Organs) -> dict[str, tuple[int, ...]]:
     held = set(np.unique(labels.array).tolist())
     found = {name: tuple(v for v in values if v in held) for name, values in names.items()}
     return {name: values for name, values in found.items() if values}
+
+
+def _check_lungs(volume: Volume, labels: Labels, values: tuple[int, ...]) -> None:
+    """Check that each label of a lung measures what a lung does.
+
+    Other numberings have other organs of the abdomen there, which pass for one another.
+
+    Raises:
+        InputError: one does not.
+    """
+    for value in values:
+        hu = volume.array[labels.array == value]
+        if len(hu) >= LEAST_VOXELS and (median := float(np.median(hu))) > MOST_LUNG_HU:
+            raise InputError(
+                f"measures {median:.0f} HU where label {value} says lung: labels of another "
+                "numbering; say which values its organs have"
+            )
 
 
 def _enhances(name: str, phase: Phase) -> bool:

@@ -11,18 +11,31 @@ from scipy import ndimage
 from medcyclegan.metrics.lesions import find_lesions
 from medcyclegan.metrics.reference import Hu, LabelMap, Reference
 
-BLUR_MM = 1.2  # Gaussian sigma in the slice
+SOFTENED_MM = 1.2  # Gaussian sigma in the slice, under half a voxel of the phantom
+BLUR_MM = 3.0  # likewise, a voxel of it
 INVENTED_HU = -45.0
 INVENTED_MM = 26.0  # across
 SOFT_MM = 2.0  # Gaussian sigma of its edge
+FLICKER_HU = 15.0  # up in every other slice, down in those between
+SQUARE_MM = 12.0
+SQUARE_HU = 60.0  # up and down
 
 Forgery = Callable[[Reference], Hu]
 
 
+def denoised_truth(reference: Reference) -> Hu:
+    """Return the truth as a denoiser leaves it: near in every voxel, but without grain."""
+    return _smoothed_truth(reference, SOFTENED_MM)
+
+
 def blurred_truth(reference: Reference) -> Hu:
-    """Return the noiseless truth, blurred: near in every voxel, but smooth."""
+    """Return the truth without noise and without sharp edges."""
+    return _smoothed_truth(reference, BLUR_MM)
+
+
+def _smoothed_truth(reference: Reference, sigma_mm: float) -> Hu:
     assert reference.truth is not None
-    sigma = [0.0, *(BLUR_MM / step for step in reference.source.spacing_mm[1:])]
+    sigma = [0.0, *(sigma_mm / step for step in reference.source.spacing_mm[1:])]
     return ndimage.gaussian_filter(reference.truth, sigma, mode="nearest")
 
 
@@ -64,6 +77,27 @@ def lesion_invented(reference: Reference) -> Hu:
     return reference.second + np.float32(INVENTED_HU) * ndimage.gaussian_filter(ball, sigma)
 
 
+def flickering_slices(reference: Reference) -> Hu:
+    """Return another acquisition of the truth with the body brighter in every other slice."""
+    assert reference.second is not None
+    sign = np.where(np.arange(len(reference.second)) % 2, -1.0, 1.0)
+    offset = (FLICKER_HU * sign).astype(np.float32)[:, None, None]
+    return reference.second + offset * reference.source.body
+
+
+def checkerboard(reference: Reference) -> Hu:
+    """Return another acquisition of the truth with squares on the body, as bad upsampling makes."""
+    assert reference.second is not None
+    rows, columns = (
+        (np.arange(size) * step // SQUARE_MM).astype(int)
+        for size, step in zip(
+            reference.second.shape[1:], reference.source.spacing_mm[1:], strict=True
+        )
+    )
+    sign = np.where((rows[:, None] + columns[None, :]) % 2, -1.0, 1.0).astype(np.float32)
+    return reference.second + np.float32(SQUARE_HU) * sign * reference.source.body
+
+
 def _depth(labels: LabelMap, reference: Reference) -> npt.NDArray[np.float64]:
     """Return how deep in the organ with the most voxels each of its voxels lies, mm."""
     masks = [np.isin(labels, values) for values in reference.tissues.organs.values()]
@@ -75,6 +109,7 @@ def _depth(labels: LabelMap, reference: Reference) -> npt.NDArray[np.float64]:
 
 
 FORGERIES: dict[str, tuple[Forgery, str]] = {
+    "denoised_truth": (denoised_truth, "the truth without noise, its edges hardly softer"),
     "blurred_truth": (blurred_truth, "the truth without noise, blurred"),
     "inverted_image": (inverted_image, "the source with its HU turned upside down"),
     "lesions_removed": (
@@ -85,4 +120,9 @@ FORGERIES: dict[str, tuple[Forgery, str]] = {
         lesion_invented,
         "the truth, acquired again, with one lesion that nobody has",
     ),
+    "flickering_slices": (
+        flickering_slices,
+        "the truth, acquired again, brighter in every other slice",
+    ),
+    "checkerboard": (checkerboard, "the truth, acquired again, with squares on the body"),
 }

@@ -37,8 +37,9 @@ COLORS = (  # told apart by colour-blind people, too (Okabe and Ito 2008)
     "#4b0082",
     "#b8a400",
     "#17a398",
+    "#8a9a5b",
 )
-MARKERS = "osD^vP<>XdHp"
+MARKERS = "osD^vP<>XdHp*"
 BESIDE = ("identity", "label_shift", "information_ceiling")  # of the method, against dose
 WIDTH_INCHES = 9.0
 COLUMNS = 3

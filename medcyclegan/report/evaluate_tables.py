@@ -11,17 +11,19 @@ from rich.table import Table
 
 WORST = "gap_closed_worst"
 WIDEST = 400  # columns; lines are never broken
+LEAST_SHOWN = 0.00005  # what is smaller is shown as 0
 
 
 def figure(value: float | None) -> str:
     """Return a number with about three digits that count; a dash for None.
 
-    >>> figure(0.8765), figure(-0.001), figure(12.34), figure(1234.5), figure(None)
-    ('0.88', '0.00', '12.3', '1234', '-')
+    >>> figure(0.8765), figure(0.0019), figure(-1e-5), figure(12.34), figure(1234.5), figure(None)
+    ('0.88', '0.0019', '0.00', '12.3', '1234', '-')
     """
     if value is None:
         return "-"
-    digits = 2 if abs(value) < 10 else 1 if abs(value) < 100 else 0
+    size = abs(value)
+    digits = 4 if LEAST_SHOWN <= size < 0.01 else 2 if size < 10 else 1 if size < 100 else 0
     return f"{value:z.{digits}f}"
 
 
@@ -67,7 +69,8 @@ def summary_table(result: Mapping[str, Any]) -> str:
     for name in dict.fromkeys(name for figures in summary.values() for name in figures):
         figures = [figure(summary.get(method, {}).get(name)) for method in result["methods"]]
         table.add_row(title_of(name, metrics), ideal_of(name, metrics), *figures)
-    lines = [f"{result['patients']} patients", "", _text(table)]
+    count = result["patients"]
+    lines = [f"{count} patient{'s' if count != 1 else ''}", "", _text(table)]
     if result["not_measured"]:
         lines += ["", "not measured, for want of what is named:"]
         lines += [f"  {name}: {', '.join(needs)}" for name, needs in result["not_measured"].items()]

@@ -12,9 +12,9 @@ import pytest
 from medcyclegan.cohort import phantom_reference, phantom_tissues, read_cohort
 from medcyclegan.errors import GeometryError, InputError, VolumeError
 from medcyclegan.intensity import Window
-from medcyclegan.io import write_volume
+from medcyclegan.io import write_labels, write_volume
 from medcyclegan.phantom import LABELS, PhantomCase
-from medcyclegan.volume import Volume
+from medcyclegan.volume import Labels, Volume
 
 WINDOW = Window(-200.0, 600.0)
 
@@ -71,6 +71,15 @@ def change_index(folder: Path, change: Callable[[Any], object]) -> None:
         (lambda data: data["cases"].append(3), "cannot be read as ours"),
         (lambda data: data.update(format="tiff"), "cannot be read as ours"),
         (lambda data: data["cases"][0].update(name="../../secret"), "cannot be read as ours"),
+        (lambda data: data["cases"][0].update(name=".."), "cannot be read as ours"),
+        (lambda data: data["cases"][0].update(name=""), "cannot be read as ours"),
+        (lambda data: data["cases"][0].update(name="a\x1b[2J"), "cannot be read as ours"),
+        (lambda data: data["cases"][0].update(phase="base_hu"), "cannot be read as ours"),
+        (lambda data: data["cases"][0].update(dose=float("nan")), "cannot be read as ours"),
+        (lambda data: data["tissues"]["organs"].update({"[/]": [1]}), "cannot be read as ours"),
+        (lambda data: data["tissues"]["organs"].update(liver="12"), "cannot be read as ours"),
+        (lambda data: data["tissues"]["organs"].update(liver=[1e400]), "cannot be read as ours"),
+        (lambda data: data["labels"].update(liver=2), "cannot be read as ours"),
         (lambda data: data.update(version=9), "is of version 9, not 1"),
     ],
 )
@@ -84,12 +93,24 @@ def test_an_index_that_is_none_of_ours_is_refused(
 
 
 def test_a_folder_without_an_index_is_no_cohort(copy: Path) -> None:
-    (copy / "cohort.json").write_text("{")
-    with pytest.raises(InputError, match="cannot be read as ours"):
-        read_cohort(copy)
+    for text in ("{", "[" * 100_000, "[]"):
+        (copy / "cohort.json").write_text(text)
+        with pytest.raises(InputError, match="cannot be read as ours"):
+            read_cohort(copy)
     (copy / "cohort.json").unlink()
     with pytest.raises(InputError, match=r"copy: holds no cohort\.json"):
         read_cohort(copy)
+
+
+def test_a_label_that_is_no_tissues_is_named(copy: Path) -> None:
+    cohort = read_cohort(copy)
+    case = cohort.cases[0]
+    labels = case.read_labels()
+    array = labels.array.copy()
+    array[0, 0, 0] = 99
+    write_labels(Labels(array, labels.affine), case.labels_path, like=case.read_image())
+    with pytest.raises(VolumeError, match=r"labels/contrast-0000\.nii\.gz: holds the value 99"):
+        cohort.reference(case, WINDOW)
 
 
 def test_a_missing_or_exchanged_volume_is_named(copy: Path) -> None:
@@ -110,3 +131,11 @@ def test_a_missing_or_exchanged_volume_is_named(copy: Path) -> None:
     write_volume(twin, path)
     with pytest.raises(VolumeError, match=r"second/contrast-0000\.nii\.gz: "):
         cohort.reference(case, WINDOW)
+
+
+def test_a_phantoms_second_acquisition_and_target_must_be_there(copy: Path) -> None:
+    case = read_cohort(copy).cases[0]
+    for part, read in (("second", case.read_second), ("target", case.read_target)):
+        (copy / part / f"{case.name}.nii.gz").unlink()
+        with pytest.raises(InputError, match=f"copy/{part}/{case.name}.nii.gz: no such file"):
+            read()

@@ -1,10 +1,17 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from medcyclegan.cohort import phantom_reference, phantom_tissues, tissue_table
+from medcyclegan.cohort import (
+    check_phantom_names,
+    phantom_reference,
+    phantom_tissues,
+    tissue_table,
+)
 from medcyclegan.cohort.references import found_tissues
 from medcyclegan.config.tissues import TissuesConfig
+from medcyclegan.errors import ConfigError
 from medcyclegan.intensity import Window
 from medcyclegan.metrics.reference import Hu, TissueTable, make_scan
 from medcyclegan.phantom import LABELS, PhantomCase
@@ -81,3 +88,23 @@ def test_found_tissues_are_measured_where_the_phantom_measures_them() -> None:
         aside=frozenset(["muscle"]),
     )
     assert found_tissues({"kidneys": (2, 3)}).organs == {"kidneys": (2, 3)}
+
+
+def test_a_value_given_twice_to_a_tissue_counts_once() -> None:
+    assert tissue_table(TissuesConfig(organs={"liver": [5, 5, 6]})).organs == {"liver": (5, 6)}
+
+
+@pytest.mark.parametrize(
+    ("organs", "says"),
+    [
+        ({"lever": [5]}, r"^t\.yaml: organs\.lever: is no tissue .*did you mean 'liver'"),
+        ({"xyz": [5]}, r"organs\.xyz: is no tissue of the phantom; docs"),
+        ({"liver": [5], "spleen": [5]}, r"organs\.spleen: value 5 is 'liver', too"),
+    ],
+)
+def test_contrast_medium_takes_the_phantoms_names_alone(
+    organs: dict[str, list[int]], says: str
+) -> None:
+    with pytest.raises(ConfigError, match=says):
+        check_phantom_names(TissuesConfig(organs=organs), "t.yaml")
+    check_phantom_names(TissuesConfig(organs={"kidneys": [2, 2], "liver": [5]}), "t.yaml")

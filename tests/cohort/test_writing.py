@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -153,6 +154,25 @@ def test_an_interrupted_run_leaves_nothing_and_the_next_begins_anew(
     write(tmp_path / "out")
     assert not list((tmp_path / "out").glob(".*"))
     assert len(read_cohort(tmp_path / "out").cases) == 1
+
+
+def test_a_run_stopped_while_parts_are_moved_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    move = os.replace
+
+    def stop(source: Path, target: Path) -> None:
+        if Path(target) == tmp_path / "out" / "labels":
+            raise KeyboardInterrupt
+        move(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("medcyclegan.cohort.folder.os.replace", stop)
+        with pytest.raises(KeyboardInterrupt):
+            write(tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    write(tmp_path / "out")
+    assert (tmp_path / "out" / "cohort.json").exists()
 
 
 def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

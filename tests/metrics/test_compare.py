@@ -65,7 +65,7 @@ def summary_of(**changes: Any) -> dict[str, Any]:
     return compare(references(**changes), OUTPUTS, IDLE)["summary"]
 
 
-def test_what_is_set_aside_has_its_row_but_no_part_in_the_means() -> None:
+def test_what_is_set_aside_has_no_part_in_the_means_and_an_organ_no_row() -> None:
     both = {**FAT, "air": (1,)}  # the liver's voxels under another name: 40 and 50 HU away
     assert summary_of(null_tissues=both)["mean_shift_hu"] == (2 + 45) / 2
     summary = summary_of(null_tissues=both, aside=("air",))
@@ -75,6 +75,8 @@ def test_what_is_set_aside_has_its_row_but_no_part_in_the_means() -> None:
     odd = {**LIVER, "fatty_liver": (1,), "still": (2,)}  # the last has a gap of 0
     assert summary_of(organs=odd)["worst"] is None
     summary = summary_of(organs=odd, aside=("still", "fatty_liver"))
+    table = compare(references(organs=odd, aside=("still", "fatty_liver")), OUTPUTS, IDLE)
+    assert list(table["organs"]) == ["liver"]
     assert summary["worst"] == summary["mean"] == 0.75
     assert summary["baselines"]["idle"]["mean"] == 0.0
 

@@ -5,15 +5,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from medcyclegan.metrics.lesions import (
     LESIONS_INVENTED,
     LESIONS_KEPT,
     LESIONS_LOST,
     find_lesions,
-    share_of,
 )
-from medcyclegan.metrics.metric import WHOLE
+from medcyclegan.metrics.metric import WHOLE, share_of
 from medcyclegan.metrics.reference import Hu, LabelMap, Mask, Reference, Scan, TissueTable
 
 FAT, LIVER, LESION, MUSCLE, SKIN = 1, 2, 3, 4, 5
@@ -125,39 +125,49 @@ def test_an_organ_off_as_a_whole_and_a_wrong_real_lesion_are_not_invented(
     assert invented(reference(), output) == 0.0
 
 
-def test_a_blob_at_an_organs_edge_counts_like_one_inside(
+def test_a_blob_at_the_end_of_the_scan_counts_like_one_inside(
     reference: Make, truth: Hu, labels: LabelMap
 ) -> None:
-    corner = np.zeros(labels.shape, np.float32)
-    corner[:3, 13:21, 13:21] = 15.0
-    assert invented(reference(), truth + corner) == 1.0
+    blob = np.zeros(labels.shape, np.float32)
+    blob[:3, 33:41, 17:25] = 15.0
+    assert invented(reference(), truth + blob) == 1.0
 
 
 def test_thin_tissue_and_lesions_of_an_organ_are_not_judged(
     reference: Make, truth: Hu, labels: LabelMap
 ) -> None:
     changed = labels.copy()
-    changed[:, 9:11, 10:54] = SKIN  # a sheet of two voxels, all rim
+    changed[:, 34:36, 12:44] = SKIN  # a sheet of two voxels, all rim
     known = reference()
     known = replace(
         known,
         source=replace(known.source, labels=changed),
-        tissues=TissueTable(organs={"muscle": (MUSCLE,)}, null_tissues={"skin": (SKIN,)}),
+        tissues=TissueTable(organs={"liver": (LIVER,)}, null_tissues={"skin": (SKIN,)}),
     )
     output = truth.copy()
-    output[:, 9:11, 10:30] += 100.0
+    output[:, 34:36, 16:36] += 100.0
     assert invented(known, output) == 0.0
-    output[:, 48:56, 10:30] += 100.0
+    output[:, 17:23, 16:36] += 100.0
     assert invented(known, output) == 1.0
-    all_lesion = replace(known.tissues, lesions={"tumour": (MUSCLE,)})
+    all_lesion = replace(known.tissues, lesions={"tumour": (LIVER,)})
     assert invented(replace(known, tissues=all_lesion), output) == 0.0
 
 
-def test_blobs_in_fat_count_and_in_air_do_not(reference: Make, truth: Hu, labels: LabelMap) -> None:
-    fat, air = np.zeros(labels.shape), np.zeros(labels.shape)
-    fat[2:5, 45:48, 20:40] = air[2:5, 0:5, 20:40] = 100.0
-    assert invented(reference(), truth + fat * (labels == FAT)) == 1.0
-    assert invented(reference(), (truth + air).astype(np.float32)) == 0.0
+def test_blobs_count_in_tissue_that_must_not_move_but_not_at_edges_and_in_air(
+    reference: Make, truth: Hu, labels: LabelMap
+) -> None:
+    blob, edge, air = (np.zeros(labels.shape, np.float32) for _ in range(3))
+    blob[2:5, 33:41, 16:36] = edge[2:5, 12:16, 16:36] = air[2:5, 0:5, 20:40] = 100.0
+    known = replace(reference(), tissues=TissueTable(null_tissues={"fluid": (LIVER,)}))
+    assert invented(known, truth + blob) == 1.0
+    assert invented(known, truth + edge) == 0.0
+    assert invented(known, truth + air) == 0.0
+
+
+def test_another_kernel_invents_nothing(reference: Make, truth: Hu) -> None:
+    softer = ndimage.gaussian_filter(truth, (0.0, 1.0, 1.0))
+    assert np.abs(softer - truth).max() > 20.0
+    assert invented(reference(), softer) == 0.0
 
 
 def test_cheats_rank_where_they_belong(

@@ -11,7 +11,7 @@ from medcyclegan.metrics.taken_over import TAKEN_OVER, traits
 FAT = 1
 Make = Callable[..., Reference]
 Noise = Callable[[int], Hu]
-TRAITS = {"fat HU", "noise in fat", "body area"}
+TRAITS = {"fat HU", "noise in fat", "slope at the skin", "body area"}
 
 
 @pytest.fixture
@@ -28,10 +28,13 @@ def taken_over(known: list[Reference], outputs: list[Hu]) -> dict[str, float]:
 
 def test_traits_by_hand(clean: Hu, noise: Noise, labels: LabelMap) -> None:
     fat = np.flatnonzero(labels == FAT)
-    found = traits(clean + noise(0), 1000, fat, (5.0, 2.0, 2.0))
+    body = np.zeros(clean.shape, bool)
+    body[:, 6:58, 6:58] = True
+    found = traits(clean + noise(0), body, fat, (5.0, 2.0, 2.0))
     assert found["fat HU"] == pytest.approx(-100.0, abs=0.3)
     assert found["noise in fat"] == pytest.approx(10.0, rel=0.1)
-    assert found["body area"] == pytest.approx(1000 * 4.0 / 100.0 / 8)
+    assert found["body area"] == pytest.approx(52 * 52 * 4.0 / 100.0)
+    assert found["slope at the skin"] == pytest.approx(900.0 / 4.0, rel=0.03)  # over two voxels
 
 
 def test_noise_that_is_put_in_is_taken_over(

@@ -13,7 +13,8 @@ from scipy import ndimage
 from medcyclegan.errors import GeometryError, InputError
 from medcyclegan.io import read_labels, read_volume
 from medcyclegan.phantom.parameters import LABELS, TISSUES, Phase
-from medcyclegan.phantom.semireal import TOTALSEGMENTATOR, TOTALSEGMENTATOR_V1, SemiReal, enhance
+from medcyclegan.phantom.semireal import SemiReal, enhance
+from medcyclegan.phantom.totalsegmentator import TOTALSEGMENTATOR, TOTALSEGMENTATOR_V1
 from medcyclegan.volume import Labels, Volume
 
 NAMES = {"liver": (5,), "kidneys": (2,), "aorta": (52,), "vena_cava": (63,), "gallbladder": (4,)}
@@ -212,6 +213,7 @@ def test_what_cannot_be_done_is_refused_in_one_line() -> None:
     bright = replace(scan, array=scan.array + (labels.array == 52).astype(np.int16) * 110)
     refused("measures 1[45]. HU where its labels say aorta: contrast medium already", volume=bright)
     refused("measures -(99|100) HU where its labels say aorta", names={"aorta": (0,)})
+    refused("where label 4 says lung: labels of another", names={"liver": (5,), "lung": (4,)})
     with pytest.raises(GeometryError, match="on the grid of the scan"):
         enhance(scan, Labels(labels.array[1:], labels.affine), NAMES)
 

@@ -6,10 +6,16 @@ import pytest
 from medcyclegan.intensity import Window
 from medcyclegan.metrics.reference import Reference, Scan, TissueTable
 from medcyclegan.proof.forgeries import (
+    FLICKER_HU,
     FORGERIES,
     INVENTED_HU,
     INVENTED_MM,
+    SQUARE_HU,
+    Forgery,
     blurred_truth,
+    checkerboard,
+    denoised_truth,
+    flickering_slices,
     inverted_image,
     lesion_invented,
     lesions_removed,
@@ -52,13 +58,18 @@ def test_every_forgery_lies_on_the_patients_grid_and_leaves_him_alone(patient: R
         np.testing.assert_array_equal(kept, now)
 
 
-def test_the_blurred_truth_keeps_the_mean_and_softens_edges(patient: Reference) -> None:
+@pytest.mark.parametrize(
+    ("forge", "least", "most"), [(denoised_truth, 0.85, 0.95), (blurred_truth, 0.2, 0.45)]
+)
+def test_a_smoothed_truth_keeps_the_mean_and_softens_edges(
+    forge: Forgery, least: float, most: float, patient: Reference
+) -> None:
     assert patient.truth is not None
-    output = blurred_truth(patient)
+    output = forge(patient)
     deep = (6, 20, 20)
     assert output[deep] == pytest.approx(patient.truth[deep], abs=0.1)
-    edge = np.abs(np.diff(output, axis=1)).max()
-    assert edge < 0.95 * np.abs(np.diff(patient.truth, axis=1)).max()
+    edge, sharp = (np.abs(np.diff(hu, axis=1)).max() for hu in (output, patient.truth))
+    assert least * sharp < edge < most * sharp
 
 
 def test_inversion_turns_what_lies_in_the_window_and_nothing_else(patient: Reference) -> None:
@@ -86,3 +97,22 @@ def test_the_invented_lesion_lies_in_the_largest_organ_alone(patient: Reference)
     across_mm = np.ptp(np.nonzero(dark)[2]) * SPACING[2]
     assert across_mm == pytest.approx(INVENTED_MM, abs=2 * SPACING[2])
     assert change.min() == pytest.approx(INVENTED_HU, abs=1.0)
+
+
+def test_flickering_slices_are_brighter_and_darker_in_turn(patient: Reference) -> None:
+    assert patient.second is not None
+    change, body = flickering_slices(patient) - patient.second, patient.source.body
+    assert change[0][body[0]] == pytest.approx(FLICKER_HU)
+    assert change[1][body[1]] == pytest.approx(-FLICKER_HU)
+    assert (change[~body] == 0).all()
+
+
+def test_squares_of_the_checkerboard_are_12_mm_wide(patient: Reference) -> None:
+    assert patient.second is not None
+    change, body = checkerboard(patient) - patient.second, patient.source.body
+    assert (change[~body] == 0).all()
+    inside = change[6, 16:24, 16:24]  # two by two squares of four voxels
+    assert inside[:4, :4] == pytest.approx(inside[0, 0])
+    assert inside[:4, 4:] == pytest.approx(-inside[0, 0])
+    assert inside[4:, 4:] == pytest.approx(inside[0, 0])
+    assert abs(inside[0, 0]) == pytest.approx(SQUARE_HU)
