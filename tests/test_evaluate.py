@@ -14,6 +14,7 @@ import pytest
 from medcyclegan.cohort import read_cohort, write_cohort
 from medcyclegan.errors import InputError
 from medcyclegan.evaluate import evaluate
+from medcyclegan.files import sha256
 from medcyclegan.io import write_volume
 from medcyclegan.manifest import Entry, Manifest, Origin
 from medcyclegan.volume import Volume
@@ -183,7 +184,7 @@ def test_the_manifest_tells_sources_apart_where_names_cannot(tmp_path: Path, dat
     write_volume(image, made / "a_b.nii.gz")  # of a, not of a_b
     manifest = Manifest(made, overwrite=True)
     for output, source in (("a_b.nii.gz", "a.nii.gz"), ("a_b_b.nii.gz", "a_b.nii.gz")):
-        origin = Origin(source, "0", None, "a_to_b", "0", 1.0)
+        origin = Origin(source, sha256(images / source), None, "a_to_b", "0", 1.0)
         manifest.add(Entry(origin, output, "0", None, None, {}))
     evaluate(made, tmp_path / "out", sources=images, say=quiet)
     cases = json.loads((tmp_path / "out" / "metrics.json").read_text())["cases"]
@@ -192,6 +193,11 @@ def test_the_manifest_tells_sources_apart_where_names_cannot(tmp_path: Path, dat
     assert moved_by["fat"][0] == pytest.approx(1.0)
     unmoved = cases["a.nii.gz"]["methods"]["translated"]["null_by_source_hu"]
     assert unmoved["fat"][0] == pytest.approx(0.0)
+
+    write_volume(moved, images / "a.nii.gz")  # the same name and grid, another volume
+    with pytest.raises(InputError, match=r"made/a_b\.nii\.gz: was made from another a\.nii\.gz"):
+        evaluate(made, tmp_path / "again", sources=images, say=quiet)
+    assert not (tmp_path / "again").exists()
 
 
 Break = Callable[[Path], None]

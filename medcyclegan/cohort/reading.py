@@ -16,7 +16,7 @@ from medcyclegan.cohort.layout import INDEX, LABEL_MAPS, SECOND, TARGET, TWINS, 
 from medcyclegan.errors import GeometryError, InputError, VolumeError
 from medcyclegan.files import NOT_OURS
 from medcyclegan.intensity import Window
-from medcyclegan.io import file_name, read_labels, read_volume
+from medcyclegan.io import file_name, find_volumes, read_labels, read_volume
 from medcyclegan.metrics.reference import Reference, Scan, TissueTable, make_scan, slices_like
 from medcyclegan.phantom import LABELS, SETTINGS, Phase
 from medcyclegan.volume import SAME_GRID_VOXELS, Labels, Volume, grid_distance_voxels
@@ -66,6 +66,14 @@ class CohortCase:
             VolumeError: it is missing or damaged, as of every other volume here.
         """
         return read_volume(image_path(self.folder, self.name, self.file_format))
+
+    def image_files(self) -> tuple[Path, ...]:
+        """Return the files of the acquisition, in the order of its slices.
+
+        Raises:
+            InputError: it is missing.
+        """
+        return find_volumes(image_path(self.folder, self.name, self.file_format)).sources[0].files
 
     def read_labels(self) -> Labels:
         """Return which tissue each voxel of the image is."""

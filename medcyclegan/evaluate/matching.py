@@ -7,11 +7,12 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from medcyclegan import files
 from medcyclegan.cases import Case, Cases, find_cases
 from medcyclegan.errors import GeometryError, InputError, VolumeError
 from medcyclegan.io import read_source
 from medcyclegan.io.formats import split_suffix
-from medcyclegan.manifest import MANIFEST, Manifest
+from medcyclegan.manifest import MANIFEST, Manifest, Origin
 from medcyclegan.metrics.reference import Hu, slices_like
 from medcyclegan.volume import SAME_GRID_VOXELS, Volume, grid_distance_voxels
 
@@ -25,16 +26,18 @@ class Key(NamedTuple):
         folder: it lies in, relative to the folder given.
         stem: its name without suffix.
         name: its path relative to the folder given.
+        files: its own.
     """
 
     folder: PurePosixPath
     stem: str
     name: str
+    files: tuple[Path, ...]
 
 
 def key_of(case: Case) -> Key:
     """Return what a volume that was found is called."""
-    return Key(case.folder, case.source.stem, str(case.name))
+    return Key(case.folder, case.source.stem, str(case.name), case.source.files)
 
 
 def find_all(volumes: Path, labels: Path | None, say: Callable[[str], None]) -> list[Case]:
@@ -123,20 +126,20 @@ def _apart(translated: Path, say: Callable[[str], None]) -> list[Case]:
     return found.cases
 
 
-def _origins(folder: Path) -> dict[str, str]:
-    """Return the source of each translated volume that a manifest names."""
+def _origins(folder: Path) -> dict[str, Origin]:
+    """Return what each translated volume that a manifest names was made from."""
     if not (folder / MANIFEST).is_file():
         return {}
-    return {output: entry.origin.source for output, entry in Manifest(folder).entries.items()}
+    return {output: entry.origin for output, entry in Manifest(folder).entries.items()}
 
 
 def _match(
-    cases: Sequence[Case], sources: Sequence[Key], origins: Mapping[str, str], where: str
+    cases: Sequence[Case], sources: Sequence[Key], origins: Mapping[str, Origin], where: str
 ) -> dict[int, Case]:
     matched: dict[int, Case] = {}
     for case in cases:
         origin = origins.get(str(case.name))
-        found = _by_origin(origin, sources) if origin else _by_name(key_of(case), sources)
+        found = _by_origin(origin.source, sources) if origin else _by_name(key_of(case), sources)
         if len(found) != 1:
             what = "no source" if not found else f"{len(found)} sources"
             raise InputError(
@@ -148,8 +151,19 @@ def _match(
             raise InputError(
                 f"{case.source.path}: is of the same source as {other}; keep one of them in {where}"
             )
+        if origin:
+            _check_made_from(case, origin, sources[found[0]])
         matched[found[0]] = case
     return dict(sorted(matched.items()))
+
+
+def _check_made_from(case: Case, origin: Origin, source: Key) -> None:
+    """Check that a source of the name in the manifest is still the volume that was translated."""
+    if source.name == origin.source and files.sha256(*source.files) != origin.source_sha256:
+        raise InputError(
+            f"{case.source.path}: was made from another {origin.source} than the one given; "
+            "translate it anew"
+        )
 
 
 def _by_origin(origin: str, sources: Sequence[Key]) -> list[int]:

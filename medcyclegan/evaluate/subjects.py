@@ -118,7 +118,10 @@ def cohort_subjects(
     """
     cohort = read_cohort(folder)
     here = PurePosixPath()
-    keys = [Key(here, one.name, file_name(one.name, one.file_format)) for one in cohort.cases]
+    keys = [
+        Key(here, one.name, file_name(one.name, one.file_format), one.image_files())
+        for one in cohort.cases
+    ]
     matched = match_translated(translated, keys, say)
     _tell_missing(keys, matched, say)
     return CohortSubjects(cohort, matched, window, targets)

@@ -85,7 +85,7 @@ def compare(
 
 
 def _shown(references: Sequence[Reference], kind: str) -> Iterable[str]:
-    """Return the tissues with a row; organs set aside have none, null tissues where nobody is."""
+    """Return the tissues with a row: of those set aside, null tissues that a patient has."""
     return dict.fromkeys(
         name
         for reference in references

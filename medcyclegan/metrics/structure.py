@@ -63,12 +63,8 @@ def _invented(reference: Reference, output: Hu) -> Parts:
     reach = [1, *(1 + 2 * round(NEAR_MM / step) for step in reference.source.spacing_mm[1:])]
     near = ndimage.maximum_filter(before, reach, mode="nearest")
     edges = after > STRONG
-    return {
-        WHOLE: (
-            float(np.count_nonzero(edges & (near < FAINT * after))),
-            float(np.count_nonzero(edges)),
-        )
-    }
+    new = edges & (near < FAINT * after)
+    return {WHOLE: (float(np.count_nonzero(new)), float(np.count_nonzero(edges)))}
 
 
 STRUCTURE_KEPT = Metric(

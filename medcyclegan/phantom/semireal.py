@@ -37,6 +37,7 @@ FAT_HU = -100.0
 SPREAD_HU = 40.0  # of an organ about its median, so smoothed; beyond it lies another tissue
 PLAUSIBLE_HU = (-60.0, 95.0)  # an organ's median without contrast medium, fatty livers included
 MOST_LUNG_HU = -300.0  # the median of a lung lies below it
+MOST_DOSE = 5.0
 LEAST_VOXELS = 30  # in which a median says something
 CORTEX_MM, CORTEX_SPREAD_MM = 8.0, 2.5  # depth of the medulla below the capsule
 SINUS_MM = 12.0  # half the widest mouth of a renal sinus: the capsule spans it
@@ -139,8 +140,8 @@ def _check(volume: Volume, labels: Labels, names: Organs, phase: Phase, dose: fl
         raise InputError(f"label {twice[0]} stands for two tissues; give it to one of them")
     if phase == "noncontrast":
         raise InputError("a scan without contrast medium is in that phase already; choose another")
-    if dose is not None and not 0 < dose < np.inf:
-        raise InputError(f"a dose of {dose:g} cannot be; give a positive number, 1 is usual")
+    if dose is not None and not 0 < dose <= MOST_DOSE:
+        raise InputError(f"dose {dose:g}: give a number above 0, up to {MOST_DOSE:g}; 1 is usual")
 
 
 def _present(labels: Labels, names: Organs) -> dict[str, tuple[int, ...]]:

@@ -75,6 +75,8 @@ def run_protocol(
     with files.locked(out):
         _check_folder(out, config, resume=resume)
         files.remove_temporaries(out)
+        if resume and not (out / CONFIG).is_file():
+            say(f"{out}: nothing to resume; beginning anew")
         files.write_bytes(out / CONFIG, config.to_yaml().encode())
         _run(config, out, say)
     return out

@@ -103,7 +103,9 @@ def test_a_stopped_protocol_goes_on_to_the_same_figures(
 ) -> None:
     arms = "arms=[nothing, standard]"
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    run_protocol("phantom.yaml", small(whole, arms), say=lambda line: None)
+    said: list[str] = []
+    run_protocol("phantom.yaml", small(whole, arms), resume=True, say=said.append)
+    assert said[0] == f"{whole}: nothing to resume; beginning anew"
     original = scores.mean_dice
     calls: list[int] = []
 
@@ -117,7 +119,9 @@ def test_a_stopped_protocol_goes_on_to_the_same_figures(
     with pytest.raises(KeyboardInterrupt):
         run_protocol("phantom.yaml", small(parts, arms), say=lambda line: None)
     assert not (parts / "results.json").exists()
-    run_protocol("phantom.yaml", small(parts, arms), resume=True, say=lambda line: None)
+    said.clear()
+    run_protocol("phantom.yaml", small(parts, arms), resume=True, say=said.append)
+    assert "nothing to resume" not in said[0]
     assert len(calls) == 18  # of 16, those of the network that was being looked at were made twice
     figures = [
         json.loads((out / "results.json").read_bytes())["arms"]["standard"]["out"]
