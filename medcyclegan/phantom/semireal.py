@@ -238,7 +238,9 @@ def _share(volume: Volume, name: str, region: Region, mask: Mask) -> Field:
     median = float(np.median(smooth[mask])) if mask.any() else 0.0
     low, high = PLAUSIBLE_HU
     if np.count_nonzero(mask) >= LEAST_VOXELS and not low <= median <= high:
-        reason = "contrast medium already, or labels of another numbering"
+        reason = "labels of another numbering, or no scan of the abdomen"
+        if median > high:
+            reason = "contrast medium already, or labels of another numbering"
         raise InputError(
             f"measures {median:.0f} HU where its labels say {name}: {reason}; give a scan without, "
             "or say which values its organs have"

@@ -213,7 +213,7 @@ def test_what_cannot_be_done_is_refused_in_one_line() -> None:
     refused("dose nan: give", dose=float("nan"))
     bright = replace(scan, array=scan.array + (labels.array == 52).astype(np.int16) * 110)
     refused("measures 1[45]. HU where its labels say aorta: contrast medium already", volume=bright)
-    refused("measures -(99|100) HU where its labels say aorta", names={"aorta": (0,)})
+    refused("measures -(99|100) HU where its labels say aorta: labels of", names={"aorta": (0,)})
     refused("where label 4 says lung: labels of another", names={"liver": (5,), "lung": (4,)})
     with pytest.raises(GeometryError, match="on the grid of the scan"):
         enhance(scan, Labels(labels.array[1:], labels.affine), NAMES)
