@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import model_validator
 from pydantic_core import PydanticCustomError
 
@@ -54,10 +53,6 @@ class Config(Section):
                 "networks_fit", "{problem}", {"problem": str(error), "key": "slices.size"}
             ) from error
         return self
-
-    def to_yaml(self) -> str:
-        """Return the whole config, defaults written out, as YAML that loads to an equal one."""
-        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-import yaml
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from medcyclegan.config.messages import validated
@@ -213,10 +212,6 @@ class ProtocolConfig(Section):
                     "the arm `label_shift` needs data.unpaired.labels; give them, or leave it out"
                 )
         return self
-
-    def to_yaml(self) -> str:
-        """Return the whole config, defaults written out, as YAML that loads to an equal one."""
-        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
 def load_protocol(path: str | Path, overrides: Sequence[str] = ()) -> ProtocolConfig:
