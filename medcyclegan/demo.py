@@ -25,7 +25,7 @@ from medcyclegan.metrics.baselines import MOST_SHIFT_HU
 from medcyclegan.metrics.best_curve import fit_best_curve
 from medcyclegan.metrics.compare import compare
 from medcyclegan.metrics.curves import fit_histogram_matching, fit_least_squares_curve
-from medcyclegan.metrics.reference import Hu, Reference, slices_like
+from medcyclegan.metrics.reference import Hu, Reference, make_scan, slices_like
 from medcyclegan.phantom import Cohort, PhantomCase, make_cohort
 from medcyclegan.report.demo_page import make_page
 from medcyclegan.report.demo_pictures import ShownCase
@@ -232,7 +232,9 @@ def _measure(cohort: Cohort, translated: Sequence[Volume], window: Window) -> di
     outputs = [
         slices_like(output, case.image) for output, case in zip(translated, cases, strict=True)
     ]
-    sources, targets = ([case.image for case in of] for of in (cohort.contrast, cohort.noncontrast))
+    sources, targets = (
+        (make_scan(case.image) for case in of) for of in (cohort.contrast, cohort.noncontrast)
+    )
     curves = {
         HISTOGRAM_MATCHING: fit_histogram_matching(sources, targets),
         LEAST_SQUARES_CURVE: fit_least_squares_curve(references),

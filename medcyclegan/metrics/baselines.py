@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from medcyclegan.metrics.best_curve import fit_best_curve
-from medcyclegan.metrics.curves import Curve, fit_least_squares_curve, match_scans
+from medcyclegan.metrics.curves import Curve, fit_histogram_matching, fit_least_squares_curve
 from medcyclegan.metrics.reference import Hu, Reference, Scan
 
 MOST_SHIFT_HU = 8.0  # of null tissue, on average, that the best curve is allowed
@@ -95,11 +95,13 @@ def _curve(fitted: Curve) -> Transform:
 
 def _match_targets(references: Iterable[Reference]) -> Transform:
     targets = next(iter(references)).targets
-    return _curve(match_scans((reference.source for reference in references), targets))
+    return _curve(fit_histogram_matching((reference.source for reference in references), targets))
 
 
 def _match_twins(references: Iterable[Reference]) -> Transform:
-    return _curve(match_scans((reference.source for reference in references), _twins(references)))
+    return _curve(
+        fit_histogram_matching((reference.source for reference in references), _twins(references))
+    )
 
 
 def _twins(references: Iterable[Reference]) -> Iterable[Scan]:

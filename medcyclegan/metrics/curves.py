@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from medcyclegan.metrics.reference import Hu, Reference, Scan, make_scan
+from medcyclegan.metrics.reference import Hu, Reference, Scan
 from medcyclegan.volume import Volume
 
 LOWEST_HU, HIGHEST_HU = -1024, 3071
@@ -41,17 +41,7 @@ class Curve:
         return (array + change).astype(np.float32)
 
 
-def fit_histogram_matching(sources: Iterable[Volume], targets: Iterable[Volume]) -> Curve:
-    """Return `match_scans` of volumes.
-
-    Args:
-        sources: training volumes of the domain to leave.
-        targets: training volumes of the domain to enter; other patients.
-    """
-    return match_scans(map(make_scan, sources), map(make_scan, targets))
-
-
-def match_scans(sources: Iterable[Scan], targets: Iterable[Scan]) -> Curve:
+def fit_histogram_matching(sources: Iterable[Scan], targets: Iterable[Scan]) -> Curve:
     """Return the growing curve that gives the sources' pooled voxels the targets' distribution.
 
     With F the distribution function of HU inside the body, over all scans of a domain::
@@ -60,7 +50,7 @@ def match_scans(sources: Iterable[Scan], targets: Iterable[Scan]) -> Curve:
 
     Args:
         sources: scans of the domain to leave.
-        targets: scans of the domain to enter.
+        targets: scans of the domain to enter; other patients.
     """
     source, target = _distribution(sources), _distribution(targets)
     hu = np.arange(LOWEST_HU, HIGHEST_HU + 1, dtype=np.float64)

@@ -22,7 +22,6 @@ Mask = npt.NDArray[np.bool_]
 LabelMap = npt.NDArray[np.integer]
 Places = npt.NDArray[np.int64]
 Tissues = Mapping[str, tuple[int, ...]]  # name -> the label values that make it up
-Kind = Literal["organs", "null_tissues", "lesions"]
 Need = Literal["labels", "truth", "second", "dose", "targets"]
 
 LEAST_VOXELS = 30

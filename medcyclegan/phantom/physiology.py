@@ -23,7 +23,7 @@ from medcyclegan.phantom.parameters import (
     Tissue,
 )
 from medcyclegan.phantom.setting import Setting
-from medcyclegan.phantom.shapes import EVERYTHING, Field, Grid, Lumps
+from medcyclegan.phantom.shapes import EVERYTHING, Field, Grid, Mottle
 
 
 @dataclass(frozen=True)
@@ -100,8 +100,8 @@ class TissueMap:
     ) -> None:
         self.grid, self.labels, self.physiology = grid, labels, physiology
         self.rows = tuple(tissues.values())
-        self.texture = _mottle(grid, rng)
-        self.uneven = _mottle(grid, rng)
+        self.texture = Mottle(rng)(grid, EVERYTHING)
+        self.uneven = Mottle(rng)(grid, EVERYTHING)
 
     def hu(self, phase: Phase) -> Field:
         """Return the patient in a phase, HU, (S, H, W)."""
@@ -123,9 +123,3 @@ class TissueMap:
             cava = self.labels == LABELS["vena_cava"]
             field = np.where(cava, field * share[:, None, None], field)
         return field.astype(np.float32)
-
-
-def _mottle(grid: Grid, rng: np.random.Generator) -> Field:
-    """Return noise of about unit variance, part of it coarse and part fine, (S, H, W)."""
-    coarse, fine = Lumps(rng, 32.0), Lumps(rng, 9.0)
-    return 0.8 * coarse(grid, EVERYTHING) + 0.6 * fine(grid, EVERYTHING)

@@ -33,7 +33,7 @@ from medcyclegan.phantom.parameters import (
     Phase,
 )
 from medcyclegan.phantom.setting import Setting
-from medcyclegan.phantom.shapes import Region
+from medcyclegan.phantom.shapes import LUMP_VARIANCE, MOTTLE, Region
 from medcyclegan.slices import slice_frame, to_slices
 from medcyclegan.volume import Labels, Volume
 
@@ -47,7 +47,6 @@ CLIPPED = 0.9205  # variance of a standard normal clipped at 2 either way, as th
 STRIPS = 5  # the range of fatty livers without a label is so many narrow Gaussians
 LEAST_VOXELS = 8  # of a label's core in which it is measured
 MEASURING_HU = 0.3  # error of a measured mean beside its noise: what the blur lets in
-MOTTLES = ((0.64, 32.0 / 0.55), (0.36, 9.0 / 0.55))  # variance and correlation length in mm
 NO_CORE = 1e8  # variance of a measurement that was not made, HU^2
 CROSS = ndimage.generate_binary_structure(2, 1)[None]  # the four neighbours in the slice
 
@@ -162,7 +161,8 @@ def _measure(scan: Slices, value: int) -> _Measured:
     count = np.count_nonzero(core)
     places = np.nonzero(core if count >= LEAST_VOXELS else mask)
     mottle = 0.0
-    for variance, length_mm in MOTTLES:
+    for weight, scale_mm in MOTTLE:
+        variance, length_mm = weight**2, scale_mm / LUMP_VARIANCE
         share = variance
         for at, step in zip(places, scan.spacing_mm, strict=True):
             extent_mm = np.sqrt(12.0) * np.std(at) * step

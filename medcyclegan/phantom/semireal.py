@@ -17,6 +17,7 @@ from scipy import ndimage
 
 from medcyclegan.errors import GeometryError, InputError
 from medcyclegan.phantom.abdomen import ABDOMEN
+from medcyclegan.phantom.case import STREAMS
 from medcyclegan.phantom.parameters import (
     ARTERIAL_SPLEEN_UNEVEN,
     INFRARENAL_SHARE,
@@ -25,7 +26,7 @@ from medcyclegan.phantom.parameters import (
     Phase,
 )
 from medcyclegan.phantom.physiology import Physiology, make_physiology
-from medcyclegan.phantom.shapes import Field, Grid, Lumps, Region
+from medcyclegan.phantom.shapes import Field, Grid, Mottle, Region
 from medcyclegan.phantom.totalsegmentator import KIDNEYS, TOTALSEGMENTATOR
 from medcyclegan.slices import slice_frame
 from medcyclegan.volume import Labels, Volume, spacing_mm
@@ -42,7 +43,6 @@ LEAST_VOXELS = 30  # in which a median says something
 CORTEX_MM, CORTEX_SPREAD_MM = 8.0, 2.5  # depth of the medulla below the capsule
 SINUS_MM = 12.0  # half the widest mouth of a renal sinus: the capsule spans it
 RENAL_MM = (-10.0, 15.0)  # about the kidneys' middle, where the vena cava takes up their blood
-PHYSIOLOGY, TEXTURE, FINDINGS = 2, 3, 8  # streams of random numbers
 
 Organs = Mapping[str, tuple[int, ...]]
 Mask = npt.NDArray[np.bool_]
@@ -107,7 +107,7 @@ def enhance(
     _check_lungs(volume, labels, found.get("lung", ()))
     physiology = _draw_physiology(seed)
     given = physiology.dose if dose is None else dose
-    mottle = _Mottle(volume, np.random.default_rng([seed, TEXTURE]))
+    mottle = _Mottle(volume, np.random.default_rng([seed, STREAMS["texture"]]))
     iodine = np.zeros(volume.array.shape, np.float32)
     for name, region, mask in _tissues(labels, found, phase, mottle):
         row = TISSUES[name]
@@ -122,7 +122,10 @@ def enhance(
 
 
 def _draw_physiology(seed: int) -> Physiology:
-    own, findings = (np.random.default_rng([seed, stream]) for stream in (PHYSIOLOGY, FINDINGS))
+    own, findings = (
+        np.random.default_rng([seed, STREAMS[name]])
+        for name in ("physiology", "findings physiology")
+    )
     return make_physiology(ABDOMEN, own, findings, labelled_fat=True)
 
 
@@ -190,7 +193,7 @@ def _tissues(
 
 
 class _Mottle:
-    """How unevenly one patient's tissues fill: noise of about unit variance, fixed in space."""
+    """How unevenly one patient's tissues fill, fixed in space."""
 
     def __init__(self, volume: Volume, rng: np.random.Generator) -> None:
         axes = [
@@ -198,11 +201,10 @@ class _Mottle:
             for count, step in zip(volume.array.shape, volume.spacing_mm, strict=True)
         ]
         self.grid = Grid(*axes)
-        extent = max(float(axis[-1]) for axis in axes) + 40.0
-        self.coarse, self.fine = Lumps(rng, 32.0, extent), Lumps(rng, 9.0, extent)
+        self.noise = Mottle(rng, max(float(axis[-1]) for axis in axes) + 40.0)
 
     def __call__(self, region: Region) -> Field:
-        return 0.8 * self.coarse(self.grid, region) + 0.6 * self.fine(self.grid, region)
+        return self.noise(self.grid, region)
 
 
 def _medulla(mask: Mask, spacing: Axes, mottle: _Mottle) -> Mask:
@@ -222,7 +224,7 @@ def _medulla(mask: Mask, spacing: Axes, mottle: _Mottle) -> Mask:
         grown = ndimage.distance_transform_edt(~whole, sampling=spacing) <= SINUS_MM
         depth = ndimage.distance_transform_edt(grown, sampling=spacing) - SINUS_MM
         middle = tuple(slice(m, -m) for m in margin)
-        pyramids = CORTEX_SPREAD_MM * mottle.fine(mottle.grid, region)
+        pyramids = CORTEX_SPREAD_MM * mottle.noise.fine(mottle.grid, region)
         inner[region] |= one & (depth[middle] > CORTEX_MM + pyramids)
     return inner
 

@@ -20,6 +20,9 @@ Point = tuple[float, float, float]
 Corner = Sequence[float] | npt.NDArray[Any]
 
 EVERYTHING: Region = (slice(None), slice(None), slice(None))
+EXTENT_MM = 210.0
+LUMP_VARIANCE = 0.55  # of quadratic B-splines on independent values; lumps are scaled to 1
+MOTTLE = ((0.8, 32.0), (0.6, 9.0))  # weight and scale, mm, of what is coarse and what is fine
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,9 @@ class Lumps:
         extent_mm: half the size of the cube about the origin that is covered.
     """
 
-    def __init__(self, rng: np.random.Generator, scale_mm: float, extent_mm: float = 210.0) -> None:
+    def __init__(
+        self, rng: np.random.Generator, scale_mm: float, extent_mm: float = EXTENT_MM
+    ) -> None:
         self.scale_mm = scale_mm
         self.extent_mm = extent_mm
         count = int(2 * extent_mm / scale_mm) + 4
@@ -85,7 +90,24 @@ class Lumps:
         inner = 0.75 - distance**2
         outer = 0.5 * np.maximum(1.5 - distance, 0.0) ** 2
         weights = np.where(distance < 0.5, inner, outer)
-        return (weights / np.sqrt(0.55)).astype(np.float32)
+        return (weights / np.sqrt(LUMP_VARIANCE)).astype(np.float32)
+
+
+class Mottle:
+    """The unevenness of tissue: noise of about unit variance, part of it coarse and part fine.
+
+    Args:
+        rng: where the values come from.
+        extent_mm: half the size of the cube about the origin that is covered.
+    """
+
+    def __init__(self, rng: np.random.Generator, extent_mm: float = EXTENT_MM) -> None:
+        self.coarse, self.fine = (Lumps(rng, scale, extent_mm) for _, scale in MOTTLE)
+
+    def __call__(self, grid: Grid, region: Region) -> Field:
+        """Return the noise in a region, (S, H, W)."""
+        (coarse, _), (fine, _) = MOTTLE
+        return coarse * self.coarse(grid, region) + fine * self.fine(grid, region)
 
 
 def ellipsoid(

@@ -20,6 +20,7 @@ from medcyclegan.cases import Case, read_case
 from medcyclegan.config.segmentation_networks import PatchNetwork
 from medcyclegan.errors import InputError
 from medcyclegan.metrics.curves import fit_histogram_matching
+from medcyclegan.metrics.reference import make_scan
 from medcyclegan.proof.arms import Variant
 from medcyclegan.proof.grids import NetworkGrid
 from medcyclegan.proof.patients import Patients, read_labelled
@@ -110,10 +111,11 @@ def make_change(variant: Variant, patients: Patients) -> Change:
     if variant == "twin":
         return lambda case, volume, labels: patients.twin_of(case)
     if variant == "histogram_matching":
-        labelled, unpaired = patients.sets["labelled"], patients.sets["unpaired"]
-        curve = fit_histogram_matching(
-            (read_case(case)[0] for case in labelled), (read_case(case)[0] for case in unpaired)
+        sources, targets = (
+            (make_scan(read_case(case)[0]) for case in patients.sets[name])
+            for name in ("labelled", "unpaired")
         )
+        curve = fit_histogram_matching(sources, targets)
         return lambda case, volume, labels: curve(volume)
     shifts = _organ_means(patients, "unpaired") - _organ_means(patients, "labelled")
     if not np.isfinite(shifts).any():

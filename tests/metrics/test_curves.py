@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from medcyclegan.intensity import Window
 from medcyclegan.metrics.curves import Curve, fit_histogram_matching, fit_least_squares_curve
-from medcyclegan.metrics.reference import Reference, Scan
+from medcyclegan.metrics.reference import Reference, Scan, make_scan
 from medcyclegan.volume import Volume
 
 AFFINE = np.diag([-3.0, -3.0, 5.0, 1.0])
@@ -25,10 +25,14 @@ def draw(seed: int, mean: float, sd: float) -> Volume:
     return body(np.rint(values).clip(-300, 1000).astype(np.int16))
 
 
+def match(sources: list[Volume], targets: list[Volume]) -> Curve:
+    return fit_histogram_matching(map(make_scan, sources), map(make_scan, targets))
+
+
 def test_matching_gives_the_sources_the_distribution_of_the_targets() -> None:
     sources = [draw(seed, 150, 40) for seed in range(4)]
     targets = [draw(seed, 50, 20) for seed in range(10, 14)]
-    curve = fit_histogram_matching(sources, targets)
+    curve = match(sources, targets)
     inside = np.concatenate([curve(volume).array[4:-4, 4:-4].ravel() for volume in sources])
     wanted = np.concatenate([volume.array[4:-4, 4:-4].ravel() for volume in targets])
     np.testing.assert_allclose(
@@ -40,7 +44,7 @@ def test_matching_gives_the_sources_the_distribution_of_the_targets() -> None:
 
 def test_matching_a_domain_with_itself_changes_nothing() -> None:
     volumes = [draw(seed, 60, 30) for seed in range(3)]
-    curve = fit_histogram_matching(volumes, volumes)
+    curve = match(volumes, volumes)
     np.testing.assert_allclose(curve(volumes[0]).array, volumes[0].array, atol=1e-3)
 
 
@@ -52,7 +56,7 @@ def test_matching_a_domain_with_itself_changes_nothing() -> None:
 def test_matching_never_turns_the_order_of_hu(
     means: tuple[int, int], spreads: tuple[int, int]
 ) -> None:
-    curve = fit_histogram_matching([draw(0, means[0], spreads[0])], [draw(1, means[1], spreads[1])])
+    curve = match([draw(0, means[0], spreads[0])], [draw(1, means[1], spreads[1])])
     assert (np.diff(curve.hu) > 0).all()
     assert (np.diff(curve.values) >= 0).all()
 
@@ -60,8 +64,8 @@ def test_matching_never_turns_the_order_of_hu(
 def test_the_air_around_the_patient_has_no_say_in_matching() -> None:
     small = Volume(draw(0, 100, 20).array[2:-2, 2:-2], AFFINE)
     target = draw(1, 40, 20)
-    whole = fit_histogram_matching([draw(0, 100, 20)], [target])
-    np.testing.assert_allclose(fit_histogram_matching([small], [target]).values, whole.values)
+    whole = match([draw(0, 100, 20)], [target])
+    np.testing.assert_allclose(match([small], [target]).values, whole.values)
 
 
 def patient(source: list[int], truth: list[float]) -> Reference:
