@@ -18,6 +18,7 @@ import numpy.typing as npt
 from medcyclegan.errors import GeometryError
 
 Affine = npt.NDArray[np.float64]
+FARTHEST_MM = 1e6  # no scanner's room is a kilometre wide
 SAME_GRID_VOXELS = 0.01  # grids that put every voxel this near to one another are the same
 
 
@@ -29,19 +30,24 @@ class Provenance:
         path: file or series folder as the user named it; None for one made in memory.
         format: "nifti", "dicom", "mha", "nrrd", "phantom" or "memory".
         patient: a key to split by patient: hash of the PatientID, else of the file's own path.
+        patient_known: whether that key was made of what the file says, not of where it lies.
         tags: header fields that speak of contrast, as text.
         qform_code: NIfTI qform code; 1 for other formats.
         sform_code: NIfTI sform code; 1 for other formats.
         warnings: what was odd and could be read right all the same, one line each.
+        headers: pydicom data sets without pixels, one for each slice along K, from which a derived
+            DICOM series is written; empty for other formats, and where slices were resampled.
     """
 
     path: Path | None = None
     format: str = "memory"
     patient: str = ""
+    patient_known: bool = False
     tags: Mapping[str, str] = field(default_factory=dict)
     qform_code: int = 1
     sform_code: int = 1
     warnings: tuple[str, ...] = ()
+    headers: tuple[Any, ...] = field(default=(), repr=False)  # they name the patient
 
 
 @dataclass(frozen=True)
@@ -83,10 +89,14 @@ class Labels:
     Args:
         array: whole numbers, (I, J, K), values and type as stored.
         affine: 4x4, voxel index -> RAS+ mm.
+        names: what values are called; empty where the file does not say.
+        warnings: what was odd and could be read right all the same, one line each.
     """
 
     array: npt.NDArray[Any]
     affine: Affine
+    names: Mapping[int, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
 
 def spacing_mm(affine: Affine) -> tuple[float, float, float]:
@@ -134,8 +144,9 @@ def check_grid(shape: tuple[int, ...], affine: Affine) -> None:
     """Check that shape and affine describe a volume of right-angled voxels.
 
     Raises:
-        GeometryError: not three axes, an empty axis, an affine that is not 4x4, not finite or
-            flat, or axes that are not at right angles (shear of more than 0.5 degrees).
+        GeometryError: not three axes, an empty axis, an affine that is not 4x4, not finite, flat
+            or a kilometre away, or axes that are not at right angles (shear of more than 0.5
+            degrees).
     """
     if len(shape) != 3 or min(shape) < 1:
         raise GeometryError(f"has shape {shape}: a volume has three axes, none empty")
@@ -144,6 +155,10 @@ def check_grid(shape: tuple[int, ...], affine: Affine) -> None:
     lengths = np.linalg.norm(affine[:3, :3], axis=0)
     if min(lengths) < 1e-3:
         raise GeometryError("has a voxel size of zero")
+    if np.abs(affine).max() > FARTHEST_MM:
+        raise GeometryError(
+            f"lies {np.abs(affine).max():.3g} mm away or has voxels so large; set it"
+        )
     cosines = affine[:3, :3] / lengths
     shear = float(np.abs(cosines.T @ cosines - np.eye(3)).max())
     if shear > np.sin(np.radians(0.5)):

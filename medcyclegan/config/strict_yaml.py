@@ -18,8 +18,9 @@ from medcyclegan.errors import ConfigError
 MAX_BYTES = 1_000_000
 MAX_LEVELS = 20
 TAG = "tag:yaml.org,2002:"
-DECIMAL = re.compile(r"[-+]?(0|[1-9][0-9_]*)")  # `010` and `1:30` stay text: they mislead
-NUMBER = re.compile(r"[-+]?[0-9_]*\.?[0-9_]*([eE][-+]?[0-9]+)?")
+DECIMAL = re.compile(r"[-+]?(0|[1-9](_?[0-9])*)")  # `010`, `1_` and `1:30` stay text
+DIGITS = r"[0-9](_?[0-9])*"
+NUMBER = re.compile(rf"[-+]?({DIGITS}\.?({DIGITS})?|\.{DIGITS})([eE][-+]?[0-9]+)?")
 KeyPath = tuple[str | int, ...]
 
 

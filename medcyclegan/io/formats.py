@@ -6,9 +6,15 @@ from typing import NamedTuple
 
 
 class Reader(NamedTuple):
-    """A module, imported on use: `read(files)` returns what is stored.
+    """A module, imported on use: `read(files, options) -> Stored` returns what is stored.
 
-    For files known by their suffix, `voxel_file(path)` returns where the voxels lie.
+    `files` are paths, `options` is a `ReadOptions` that may be left out. `Stored.array` has three
+    axes; for a file of several volumes it has four, (I, J, K, N), with `options.split_4d`, and is
+    refused without. Modules of files known by their suffix also have, each from the header alone:
+
+    - `voxel_file(path) -> Path`: the file where the voxels lie, `path` itself or one beside it;
+    - `volume_count(path) -> int`: N, and 1 where the header does not tell or is damaged: reading
+      says what is wrong with it.
 
     Args:
         module: where `read` is.
@@ -22,7 +28,9 @@ class Reader(NamedTuple):
 class Writer(NamedTuple):
     """A module, imported on use: `write_volume(volume, path)` writes a volume.
 
-    One with suffixes also has `write_labels(labels, path, like=volume)`.
+    One with suffixes also has `write_labels(labels, path, like=volume)`. One without writes
+    folders: its `write_volume` takes `derivation=`, and `check_writable(volume, derivation)`
+    stands beside.
 
     Args:
         module: where it is.
@@ -37,11 +45,13 @@ READERS: dict[str, Reader] = {
     "nifti": Reader("medcyclegan.io.nifti", (".nii.gz", ".nii", ".hdr")),
     "mha": Reader("medcyclegan.io.metaimage", (".mha", ".mhd")),
     "nrrd": Reader("medcyclegan.io.nrrd", (".nrrd", ".nhdr")),
-    "dicom": Reader("medcyclegan.io.dicom", ()),
+    "dicom": Reader("medcyclegan.io.dicom.reading", ()),
 }
 WRITERS: dict[str, Writer] = {
     "nifti": Writer("medcyclegan.io.nifti", (".nii.gz", ".nii")),
-    "dicom": Writer("medcyclegan.io.dicom_series", ()),
+    "dicom": Writer("medcyclegan.io.dicom.writing", ()),
+    "mha": Writer("medcyclegan.io.metaimage", (".mha",)),
+    "nrrd": Writer("medcyclegan.io.nrrd", (".nrrd",)),
 }
 OTHER_SUFFIXES = (".dcm", ".zip")  # part of a file's name, not of its stem
 

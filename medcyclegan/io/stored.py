@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +19,19 @@ MOST_VOXELS = 2**31
 
 
 @dataclass(frozen=True)
+class ReadOptions:
+    """What readers do where there is a choice; by default they refuse.
+
+    Args:
+        resample_tilt: a series with gantry tilt is resampled to a right-angled grid.
+        split_4d: a file of several volumes is read as one volume for each.
+    """
+
+    resample_tilt: bool = False
+    split_4d: bool = False
+
+
+@dataclass(frozen=True)
 class Stored:
     """A file's or series' voxels and grid, before anyone asks whether they are HU.
 
@@ -32,6 +44,7 @@ class Stored:
         patient: what identifies the patient, in clear; empty where the format does not say.
         tags: header fields that speak of contrast, as text.
         warnings: what was odd and could be read right all the same, one line each.
+        headers: see `Provenance`.
     """
 
     array: npt.NDArray[Any]
@@ -41,6 +54,7 @@ class Stored:
     patient: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    headers: tuple[Any, ...] = field(default=(), repr=False)  # they name the patient
 
 
 def rescale(array: npt.NDArray[Any], slope: float, intercept: float) -> npt.NDArray[Any]:
@@ -137,20 +151,6 @@ def reading(path: Path) -> Iterator[None]:
         raise VolumeError(
             f"{path}: cannot be read ({one_line(error)}); it is damaged or of an unknown kind"
         ) from error
-
-
-@contextlib.contextmanager
-def native_silence() -> Iterator[None]:
-    """Keep what C and C++ libraries print about a file off the user's terminal."""
-    kept = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(nowhere)
-        os.close(kept)
 
 
 def one_line(error: BaseException) -> str:
