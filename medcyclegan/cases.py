@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import re
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -20,8 +20,12 @@ from medcyclegan.io import (
     own_name,
     read_labels,
     read_source,
+    source_sha256,
 )
-from medcyclegan.io.formats import format_of, split_suffix
+from medcyclegan.io.data_set import LABELS, open_data_set
+from medcyclegan.io.formats import format_of
+from medcyclegan.io.label_index import LabelIndex
+from medcyclegan.io.stored import ReadOptions
 from medcyclegan.volume import (
     SAME_GRID_VOXELS,
     Labels,
@@ -30,26 +34,24 @@ from medcyclegan.volume import (
     grid_distance_voxels,
 )
 
-IMAGES, LABELS = "imagesTr", "labelsTr"  # nnU-Net's and the Medical Segmentation Decathlon's
-NNUNET_CHANNEL = re.compile(r"_\d{4}$")  # case_0000 is the first channel of case
-
-LabelIndex = dict[tuple[PurePosixPath, str], list[Path]]
-
 
 class Case(NamedTuple):
     """A volume and its label map.
 
     Args:
         source: the volume.
-        name: its path relative to the folder that was given.
+        name: its path relative to the folder that was given; with its stem where several volumes
+            share one, as in an archive: `scans.zip:scans_3`.
         folder: the folder it lies in, relative likewise.
         label: its label map; None where there is none.
+        label_names: what a data set calls the values of its label maps; empty where it does not.
     """
 
     source: Source
     name: PurePosixPath
     folder: PurePosixPath
     label: Path | None
+    label_names: Mapping[int, str]
 
 
 class Cases(NamedTuple):
@@ -67,61 +69,71 @@ class Cases(NamedTuple):
     warnings: list[str]
 
 
-def find_cases(volumes: Path, labels: Path | None) -> Cases:
+def find_cases(volumes: Path, labels: Path | None, options: ReadOptions = ReadOptions()) -> Cases:
     """Return the volumes at `volumes` with their label maps.
 
     Args:
-        volumes: a file, folder tree, DICOM series, or a data set with `imagesTr` (and `labelsTr`).
+        volumes: a file, folder tree, DICOM series, zip, or a data set with `imagesTr` (and
+            `labelsTr`).
         labels: folder of label maps, each at the relative path and with the stem of its volume, or
-            with nnU-Net's case name; for one volume a file; None: no labels, or those of the
-            data set.
+            with nnU-Net's case name; or of DICOM segmentations and structure sets, which say what
+            series they are of, and may lie among the volumes; for one volume a file; None: no
+            labels, or those of the data set.
+        options: how volumes are to be read.
 
     Raises:
         InputError: no volume is there, there is one label file for several, or volumes and labels
             are the same.
     """
-    images, labels = _data_set(volumes, labels)
-    found = find_volumes(images)
-    apart = _outside(labels, images)
-    cases = Cases(
-        cases=[],
-        refused=[(path, f"{path}: {why}") for path, why in found.refused if apart(path)],
-        warnings=[f"{path}: skipped, {why}" for path, why in found.skipped if apart(path)],
-    )
-    sources = [source for source in found.sources if apart(source.path)]
-    if not sources and not cases.refused:
+    found = find_volumes(volumes, options)
+    images = volumes
+    if found.data_set is not None:
+        images, labels = found.data_set.images, labels or found.data_set.labels
+    maps = _LabelMaps(labels, images)
+    sources = [source for source in found.sources if maps.leave(source.path)]
+    refused = [(path, f"{path}: {why}") for path, why in found.refused if maps.leave(path)]
+    if not sources and not refused:
         raise InputError(f"{volumes}: holds no volume besides the labels {labels}; give CT volumes")
-    if labels is not None and labels.is_file() and len(sources) > 1:
-        raise InputError(f"{labels}: one label file for {len(sources)} volumes; give a folder")
-    index = _label_index(labels) if labels is not None and labels.is_dir() else {}
-    prefix = PurePosixPath() if images == volumes else PurePosixPath(IMAGES)
-    for source in sources:
-        name = PurePosixPath(source.path.relative_to(volumes).as_posix())
-        candidates = [labels] if labels and labels.is_file() else _labels_of(source, index)
-        if len(candidates) > 1:
-            both = " and ".join(str(path) for path in candidates)
+    cases, missing = [], []
+    count = Counter(source.path for source in sources)
+    for source, own in zip(sources, maps.of(sources, volumes), strict=True):
+        if len(own) > 1:
+            both = " and ".join(str(path) for path in own)
             reason = f"{source.path}: has several label maps, {both}; keep one"
-            cases.refused.append((source.path, reason))
+            refused.append((source.path, reason))
             continue
-        if labels is not None and not candidates:
-            cases.warnings.append(f"{source.path}: no label map in {labels}; the image goes alone")
-        label = candidates[0] if candidates else None
-        name = name if name.name else PurePosixPath(own_name(volumes))
-        cases.cases.append(Case(source, name, prefix / source.relative, label))
-    return cases
+        if labels is not None and not own:
+            missing.append(f"{source.path}: no label map in {labels}; the image goes alone")
+        label = own[0] if own else None
+        name = _name(source, volumes, alone=count[source.path] == 1)
+        cases.append(Case(source, name, source.relative, label, maps.names))
+    taken = {case.label for case in cases}
+    skipped = [
+        f"{path}: skipped, {why}"
+        for path, why in found.skipped
+        if maps.leave(path) and path not in taken
+    ]
+    damaged = [*maps.damaged, *(found.data_set.warnings if found.data_set else ())]
+    return Cases(cases, refused, [*skipped, *damaged, *missing])
+
+
+def _name(source: Source, volumes: Path, *, alone: bool) -> PurePosixPath:
+    relative = source.path.relative_to(volumes)
+    name = relative.as_posix() if relative.name else own_name(volumes)
+    return PurePosixPath(name if alone else f"{name}:{source.stem}")
 
 
 def hashes(case: Case) -> tuple[str, str | None]:
-    """Return the SHA-256 of a volume's files, and of its label map's where there is one.
+    """Return what tells a volume from others, see `source_sha256`, and its label map's SHA-256.
 
     Raises:
         VolumeError: a file is none, or cannot be read.
     """
     if case.label is None:
-        return _sha256(case.source.files), None
+        return source_sha256(case.source), None
     with _naming_volume(case):
         labels = _sha256(files_of(case.label))
-    return _sha256(case.source.files), labels
+    return source_sha256(case.source), labels
 
 
 def read_case(case: Case) -> tuple[Volume, Labels | None]:
@@ -135,7 +147,8 @@ def read_case(case: Case) -> tuple[Volume, Labels | None]:
     if case.label is None:
         return volume, None
     with _naming_volume(case):
-        return volume, read_labels_of(volume, case.label)
+        labels = read_labels_of(volume, case.label)
+    return volume, replace(labels, names=labels.names or case.label_names)
 
 
 @contextlib.contextmanager
@@ -160,14 +173,15 @@ def _sha256(files: Sequence[Path]) -> str:
 def read_labels_of(volume: Volume, path: Path) -> Labels:
     """Return the label map at `path` on its volume's grid, values and type as stored.
 
-    Nothing is resampled: where the file holds the same voxels with its axes in another order or
-    sense, as converters of DICOM leave them, they are put into the volume's.
+    Regions of a DICOM segmentation or structure set are drawn on that grid. Nothing is resampled:
+    where a file holds the same voxels with its axes in another order or sense, as converters of
+    DICOM leave them, they are put into the volume's.
 
     Raises:
         GeometryError: another shape, or another grid by more than a hundredth of a voxel.
         VolumeError: damaged, or values that are not whole.
     """
-    labels = _oriented_like(volume, read_labels(path))
+    labels = _oriented_like(volume, read_labels(path, volume))
     if labels.array.shape != volume.array.shape:
         raise GeometryError(
             f"{path}: has {labels.array.shape} voxels, its volume {volume.array.shape}; "
@@ -191,50 +205,67 @@ def _oriented_like(volume: Volume, labels: Labels) -> Labels:
             array = np.flip(array, axis)
             affine[:3, 3] += affine[:3, axis] * (array.shape[axis] - 1)
             affine[:3, axis] *= -1
-    return Labels(array, affine)
+    return replace(labels, array=array, affine=affine)
 
 
-def _data_set(volumes: Path, labels: Path | None) -> tuple[Path, Path | None]:
-    if not (volumes / IMAGES).is_dir():
-        return volumes, labels
-    if labels is None and (volumes / LABELS).is_dir():
-        labels = volumes / LABELS
-    return volumes / IMAGES, labels
+class _LabelMaps:
+    """Where label maps are, and which is whose.
 
-
-def _outside(labels: Path | None, images: Path) -> Callable[[Path], bool]:
-    """Return a test whether a path below `images` is no label map, nor in the folder of them.
+    Args:
+        labels: as `find_cases`.
+        images: folder or file of the volumes.
 
     Raises:
         InputError: volumes and labels are the same.
     """
-    if labels is None:
-        return lambda path: True
-    root = labels.resolve()
-    if root == images.resolve():
-        raise InputError(f"{labels}: holds the volumes; give labels in a folder of their own")
-    if not root.is_relative_to(images.resolve()):
-        return lambda path: True
-    return lambda path: not path.resolve().is_relative_to(root)
 
+    def __init__(self, labels: Path | None, images: Path) -> None:
+        self.names: Mapping[int, str] = {}
+        self.damaged: list[str] = []
+        self._labels, self._images = labels, images
+        self._index: LabelIndex | None = None  # of a folder, or one DICOM file
+        self._apart: Path | None = None  # a folder of label maps among the volumes
+        if labels is None:
+            return
+        root, around = labels.resolve(), images.resolve()
+        if root != around and root.is_relative_to(around):
+            self._apart = root
+        if not (labels.is_file() and format_of(labels.name)):
+            self._index = LabelIndex(labels, objects_only=root == around)
+            self.damaged = self._index.damaged
+        if root == around and not (root.is_dir() and self._index and self._index.objects):
+            raise InputError(f"{labels}: holds the volumes; give labels in a folder of their own")
+        if labels.name == LABELS and (data_set := open_data_set(labels.parent)):
+            self.names = data_set.names
 
-def _label_index(labels: Path) -> LabelIndex:
-    """Return the label maps below a folder by relative folder and stem."""
-    index: LabelIndex = {}
-    for folder, _, names in os.walk(labels):
-        relative = PurePosixPath(Path(folder).relative_to(labels).as_posix())
-        for name in sorted(names):
-            if format_of(name):
-                key = relative, split_suffix(name)[0]
-                index.setdefault(key, []).append(Path(folder, name))
-    return index
+    def leave(self, path: Path) -> bool:
+        """Return whether a path below the volumes is no label map, nor in the folder of them."""
+        return self._apart is None or not path.resolve().is_relative_to(self._apart)
 
+    def of(self, sources: Sequence[Source], volumes: Path) -> list[list[Path]]:
+        """Return the label maps that belong to each volume: one if all is well.
 
-def _labels_of(source: Source, index: LabelIndex) -> list[Path]:
-    """Return the label maps that bear a volume's name: its stem, its file's, its nnU-Net case's."""
-    stems = [source.stem, split_suffix(source.path.name)[0]]
-    stems += [NNUNET_CHANNEL.sub("", stem) for stem in stems]
-    for stem in stems:
-        if found := index.get((source.relative, stem)):
+        Args:
+            sources: what was found.
+            volumes: where the search began.
+
+        Raises:
+            InputError: one label file for several volumes, and it does not say for which.
+        """
+        if self._labels is None:
+            return [[] for _ in sources]
+        above = PurePosixPath(self._images.relative_to(volumes).as_posix())
+        found = [self._index.of(one, _below(one, above)) if self._index else [] for one in sources]
+        if not self._labels.is_file() or any(found):
             return found
-    return []
+        if len(sources) > 1:
+            raise InputError(
+                f"{self._labels}: one label file for {len(sources)} volumes; give a folder"
+            )
+        return [[self._labels] for _ in sources]
+
+
+def _below(source: Source, images: PurePosixPath) -> PurePosixPath:
+    """Return a volume's folder as seen from that of the images, both relative to one root."""
+    inside = source.relative.is_relative_to(images)  # a series beside them has their folder's name
+    return source.relative.relative_to(images) if inside else PurePosixPath()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -10,7 +11,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from medcyclegan.cases import find_cases, read_labels_of
+from medcyclegan.cases import find_cases, hashes, read_case, read_labels_of
 from medcyclegan.errors import GeometryError, InputError
 from medcyclegan.volume import Volume
 
@@ -140,3 +141,86 @@ def test_labels_on_another_grid_are_refused_with_the_numbers() -> None:
         read_labels_of(volume, write_labels(np.ones((3, 4, 5), np.uint8), near))
     with pytest.raises(GeometryError, match=r"seg\.nii: has \(3, 4, 6\) voxels.*\(3, 4, 5\)"):
         read_labels_of(volume, write_labels(np.ones((3, 4, 6), np.uint8), AFFINE))
+
+
+def test_other_channels_of_a_data_set_are_skipped_and_its_names_are_kept() -> None:
+    touch("set/imagesTr/a_0000.nii.gz", "set/imagesTr/a_0001.nii.gz", "set/labelsTr/a.nii.gz")
+    description = {"channel_names": {"0": "CT", "1": "PET"}, "labels": {"nothing": 0, "liver": 1}}
+    Path("set/dataset.json").write_text(json.dumps(description))
+    found = find_cases(Path("set"), None)
+    (case,) = found.cases
+    assert (str(case.name), str(case.label)) == ("imagesTr/a_0000.nii.gz", "set/labelsTr/a.nii.gz")
+    assert case.label_names == {1: "liver"}
+    assert found.warnings == [
+        "set/imagesTr/a_0001.nii.gz: skipped, channel 1 of the data set is PET, not CT"
+    ]
+    touch("other/imagesTr/a_0000.nii.gz")
+    assert find_cases(Path("set"), Path("other")).cases[0].label_names == {}
+    case, *_ = find_cases(Path("set/imagesTr"), Path("set/labelsTr")).cases
+    assert case.label_names == {1: "liver"}
+
+
+def test_a_damaged_description_of_a_data_set_is_a_warning() -> None:
+    touch("set/imagesTr/a_0000.nii.gz", "set/labelsTr/a.nii.gz", "set/dataset.json")
+    found = find_cases(Path("set"), None)
+    assert len(found.cases) == 1
+    (warning,) = found.warnings
+    assert warning.startswith("set/dataset.json: cannot be used")
+
+
+def test_names_of_a_data_set_come_with_its_label_maps() -> None:
+    Path("set/imagesTr").mkdir(parents=True)
+    Path("set/labelsTr").mkdir()
+    Path("set/dataset.json").write_text('{"labels": {"liver": 1}}')
+    array = np.random.default_rng(0).normal(0, 300, (8, 8, 4)).clip(-1000, 1000).astype(np.int16)
+    array[:2] = -1000
+    image: Any = nib.Nifti1Image(array, AFFINE)
+    nib.save(image, "set/imagesTr/a_0000.nii.gz")
+    labels: Any = nib.Nifti1Image(np.ones((8, 8, 4), np.uint8), AFFINE)
+    nib.save(labels, "set/labelsTr/a.nii.gz")
+    (case,) = find_cases(Path("set"), None).cases
+    _, read = read_case(case)
+    assert read is not None
+    assert read.names == {1: "liver"}
+    before = hashes(case)
+    labels = nib.Nifti1Image(np.zeros((8, 8, 4), np.uint8), AFFINE)
+    nib.save(labels, "set/labelsTr/a.nii.gz")
+    assert hashes(case)[0] == before[0]
+    assert hashes(case)[1] != before[1]
+
+
+@pytest.mark.parametrize("labels", ["", "CT/mask", "CT/mask/RS.dcm"])
+def test_a_structure_set_belongs_to_the_series_it_refers_to(
+    real_data: Path, monkeypatch: pytest.MonkeyPatch, labels: str
+) -> None:
+    """The tree also holds MR and PET, with structure sets of their own."""
+    monkeypatch.chdir(real_data / "ibsi_sts" / "dicom")
+    found = find_cases(Path("STS_002"), Path("STS_002", labels))
+    (case,) = found.cases
+    assert case.label == Path("STS_002/CT/mask/RS.dcm")
+    assert not any("CT/mask/RS.dcm" in line for line in found.warnings)
+    assert any("PET/mask/RS.dcm: skipped, no CT (modality RTSTRUCT)" in w for w in found.warnings)
+    volume, read = read_case(case)
+    assert read is not None
+    assert read.array.shape == volume.array.shape
+    assert read.names == {1: "GTV_Mass_CT"}
+
+
+def test_a_structure_set_among_the_volumes_is_no_label_map_unless_named(real_data: Path) -> None:
+    (case,) = find_cases(real_data / "ibsi_sts" / "dicom" / "STS_002", None).cases
+    assert case.label is None
+
+
+def test_a_tree_without_dicom_labels_is_not_its_own_labels(real_data: Path) -> None:
+    folder = real_data / "ibsi_sts" / "dicom" / "STS_002" / "CT" / "image"
+    with pytest.raises(InputError, match="holds the volumes; give labels in a folder of their own"):
+        find_cases(folder, folder)
+
+
+def test_labels_of_another_series_are_refused(real_data: Path) -> None:
+    folder = real_data / "ibsi_sts" / "dicom" / "STS_002"
+    (case,) = find_cases(folder / "CT" / "image", folder / "PET" / "mask" / "RS.dcm").cases
+    with pytest.raises(
+        GeometryError, match=r"label map .*RS\.dcm: contour 1 .* 0\.0183 voxels off"
+    ):
+        read_case(case)

@@ -19,7 +19,7 @@ from medcyclegan.cohort.layout import SECOND, TARGET, TWINS
 from medcyclegan.cohort.references import found_tissues, phantom_tissues, tissue_table
 from medcyclegan.config.tissues import TissuesConfig
 from medcyclegan.errors import InputError
-from medcyclegan.io.dicom_series import axial_slices
+from medcyclegan.io.dicom.writing import axial_slices
 from medcyclegan.phantom import DIFFERING, LABELS, PLAIN, Domain, PhantomCase, Phase, make_patients
 from medcyclegan.phantom.cohort import Role
 from medcyclegan.phantom.semireal import enhance

@@ -6,25 +6,35 @@ names the file, what is wrong and what to do.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Callable
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
-import numpy as np
+import numpy.typing as npt
 
 from medcyclegan.errors import InputError, VolumeError
 from medcyclegan.hounsfield import check_hu, odd_hu
-from medcyclegan.io.find import Found, Source, files_of, find_volumes, own_name
-from medcyclegan.io.formats import READERS, WRITERS, format_of
-from medcyclegan.io.stored import Stored, as_hu, reading
-from medcyclegan.volume import Labels, Provenance, Volume, check_grid
+from medcyclegan.io.archive import unpacked
+from medcyclegan.io.dicom.ct_image import Derivation
+from medcyclegan.io.find import files_of, find_volumes
+from medcyclegan.io.formats import READERS, WRITERS, Writer
+from medcyclegan.io.labels import read_labels
+from medcyclegan.io.naming import own_name
+from medcyclegan.io.source import Found, Source, source_sha256
+from medcyclegan.io.stored import ReadOptions, Stored, as_hu, reading
+from medcyclegan.volume import Labels, Provenance, Volume
 
 __all__ = [
     "READERS",
     "WRITERS",
+    "Derivation",
     "Found",
+    "ReadOptions",
     "Source",
+    "check_writable",
     "file_name",
     "files_of",
     "find_volumes",
@@ -32,6 +42,7 @@ __all__ = [
     "read_labels",
     "read_source",
     "read_volume",
+    "source_sha256",
     "write_labels",
     "write_volume",
 ]
@@ -45,9 +56,9 @@ def read_source(source: Source) -> Volume:
         GeometryError: its slices or axes make no right-angled, even grid.
         IntensityError: its voxels are not HU.
     """
-    with reading(source.path):
-        stored = _read(source.format, source.files)
-        array = as_hu(stored.array)
+    with _files(source) as files, reading(source.path):
+        stored = _read(source.format, files, source.options)
+        array = as_hu(_part(stored, source.part))
         check_hu(array)
         return Volume(
             array,
@@ -55,23 +66,29 @@ def read_source(source: Source) -> Volume:
             Provenance(
                 path=source.path,
                 format=source.format,
-                patient=_key(stored.patient or (source.path.parent / source.stem).as_posix()),
+                patient=_key(stored.patient or _own_place(source)),
+                patient_known=bool(stored.patient),
                 tags=stored.tags,
                 qform_code=stored.qform_code,
                 sform_code=stored.sform_code,
                 warnings=(*stored.warnings, *odd_hu(array)),
+                headers=stored.headers,
             ),
         )
 
 
-def read_volume(path: Path) -> Volume:
-    """Return the CT volume in one file, or in a folder that holds exactly one.
+def read_volume(path: Path, options: ReadOptions = ReadOptions()) -> Volume:
+    """Return the CT volume in one file, or in a folder or archive that holds exactly one.
+
+    Args:
+        path: as the user named it.
+        options: what to do where there is a choice.
 
     Raises:
         InputError: nothing there, or several volumes.
         VolumeError: as `read_source`.
     """
-    found = find_volumes(path)
+    found = find_volumes(path, options)
     if found.refused:
         where, reason = found.refused[0]
         raise VolumeError(f"{where}: {reason}")
@@ -80,36 +97,20 @@ def read_volume(path: Path) -> Volume:
     return read_source(found.sources[0])
 
 
-def read_labels(path: Path) -> Labels:
-    """Return the label map in a NIfTI, MetaImage or NRRD file, values and type as stored.
-
-    Raises:
-        VolumeError: no file, damaged, of another format, or values that are not whole.
-        GeometryError: its axes make no right-angled grid.
-    """
-    if not path.is_file():
-        raise VolumeError(f"{path}: no such label file; check the path")
-    with reading(path):
-        format_ = format_of(path.name)
-        if not format_:
-            raise VolumeError("is no label file; give NIfTI, MHA or NRRD")
-        stored = _read(format_, (path,))
-        array = stored.array
-        if array.dtype.kind == "f" and not (array == np.rint(array)).all():
-            raise VolumeError("holds values that are not whole: no label map; round them")
-        check_grid(array.shape, stored.affine)
-        return Labels(array, stored.affine)
-
-
-def write_volume(volume: Volume, path: Path, *, file_format: str = "") -> None:
+def write_volume(
+    volume: Volume, path: Path, *, file_format: str = "", derivation: Derivation | None = None
+) -> None:
     """Write a volume atomically.
 
-    NIfTI holds integers as int16 (int32 if needed) and floats as float32, DICOM whole HU.
+    NIfTI, MHA and NRRD hold integers as int16 (int32 if needed) and floats as float32, DICOM whole
+    HU.
 
     Args:
         volume: HU.
         path: a file; for DICOM the folder of a new series.
         file_format: a key of `WRITERS`; by default the one that the name's suffix stands for.
+        derivation: how it was made from the volume that its provenance speaks of; said in DICOM,
+            whose slices are then written on the planes of those of a DICOM source.
 
     Raises:
         InputError: another suffix, or a folder that holds something.
@@ -117,8 +118,23 @@ def write_volume(volume: Volume, path: Path, *, file_format: str = "") -> None:
         IntensityError: a voxel is not a finite number, or none that the format can hold.
         MedCycleGANError: the disk is full or not ours.
     """
-    module = WRITERS[file_format].module if file_format else _writer(path)
-    import_module(module).write_volume(volume, path)
+    writer = WRITERS[file_format] if file_format else _writer(path)
+    module = import_module(writer.module)
+    if writer.suffixes:
+        module.write_volume(volume, path)
+    else:
+        module.write_volume(volume, path, derivation=derivation)
+
+
+def check_writable(volume: Volume, file_format: str, derivation: Derivation) -> None:
+    """Check that a format, a key of `WRITERS`, can say a volume's grid.
+
+    Raises:
+        GeometryError: it cannot.
+    """
+    writer = WRITERS[file_format]
+    if not writer.suffixes:
+        import_module(writer.module).check_writable(volume, derivation)
 
 
 def write_labels(labels: Labels, path: Path, *, like: Volume) -> None:
@@ -128,7 +144,7 @@ def write_labels(labels: Labels, path: Path, *, like: Volume) -> None:
         InputError: a suffix that none of `WRITERS` has.
         MedCycleGANError: the disk is full or not ours.
     """
-    import_module(_writer(path)).write_labels(labels, path, like=like)
+    import_module(_writer(path).module).write_labels(labels, path, like=like)
 
 
 def file_name(stem: str, file_format: str) -> str:
@@ -140,15 +156,41 @@ def file_name(stem: str, file_format: str) -> str:
     return stem + "".join(WRITERS[file_format].suffixes[:1])
 
 
-def _read(format_: str, files: tuple[Path, ...]) -> Stored:
-    read: Callable[[tuple[Path, ...]], Stored] = import_module(READERS[format_].module).read
-    return read(files)
+@contextlib.contextmanager
+def _files(source: Source) -> Iterator[tuple[Path, ...]]:
+    """Yield where a source's files lie while they are read."""
+    if not source.members:
+        yield source.files
+        return
+    with unpacked(source.files[0], frozenset(source.members)) as folder:
+        yield tuple(folder / name for name in source.members)
 
 
-def _writer(path: Path) -> str:
+def _read(format_: str, files: tuple[Path, ...], options: ReadOptions) -> Stored:
+    stored: Stored = import_module(READERS[format_].module).read(files, options)
+    return stored
+
+
+def _part(stored: Stored, part: int | None) -> npt.NDArray[Any]:
+    """Return the voxels of one volume of a file."""
+    if part is None:
+        return stored.array
+    if stored.array.ndim != 4 or part >= stored.array.shape[3]:
+        raise VolumeError(f"no longer holds a volume {part + 1}; search it anew")
+    return stored.array[..., part].copy(order="K")
+
+
+def _own_place(source: Source) -> str:
+    """Return what stands for a patient whom a file does not name: where the file lies."""
+    if source.part is not None:  # all volumes of a file are of one patient
+        return "\n".join([source.path.as_posix(), *source.members])
+    return (source.path.parent / source.stem).as_posix()
+
+
+def _writer(path: Path) -> Writer:
     for writer in WRITERS.values():
         if writer.suffixes and path.name.lower().endswith(writer.suffixes):
-            return writer.module
+            return writer
     known = [suffix for writer in WRITERS.values() for suffix in writer.suffixes]
     raise InputError(f"{path}: cannot write this format; choose {' or '.join(known)}")
 

@@ -3,92 +3,60 @@
 from __future__ import annotations
 
 import os
-from collections import Counter, defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path, PurePosixPath
 
 from medcyclegan.errors import InputError, MedCycleGANError
 from medcyclegan.files import TEMPORARY_PREFIX
+from medcyclegan.io import archive
+from medcyclegan.io.data_set import DataSet, open_data_set
+from medcyclegan.io.dicom.headers import read_headers
+from medcyclegan.io.dicom.sorting import Series, sort_series
 from medcyclegan.io.formats import READERS, format_of, split_suffix
-from medcyclegan.io.sorting import Series, sort_series
-from medcyclegan.io.stored import reading
+from medcyclegan.io.naming import own_name, with_numbers, with_unique_stems
+from medcyclegan.io.source import Found, Source
+from medcyclegan.io.stored import ReadOptions, one_line, printable, reading
+
+MOST_PARTS = 4096  # of one file; a header that claims more lies
+
+Progress = Callable[[int, int], None]
+Noted = list[tuple[Path, str]]
 
 
-@dataclass(frozen=True)
-class Source:
-    """A volume that can be read: one file, or the files of one DICOM series.
+def find_volumes(
+    root: Path, options: ReadOptions = ReadOptions(), *, progress: Progress | None = None
+) -> Found:
+    """Return every volume in a file, a series folder, a zip or a folder tree, in order of path.
 
-    Args:
-        path: the file or series folder as the user named it: root joined with what is below.
-        relative: its folder below root; for a series of several files the one above its own.
-        stem: its name in outputs, unique within `relative`.
-        format: a key of `READERS`.
-        files: what to read; the voxels of a detached header come after it.
-    """
-
-    path: Path
-    relative: PurePosixPath
-    stem: str
-    format: str
-    files: tuple[Path, ...]
-
-
-@dataclass(frozen=True)
-class Found:
-    """What a search came upon, each in order of path.
-
-    Args:
-        sources: volumes, as far as headers tell.
-        skipped: what does not claim to be a CT volume, with the reason.
-        refused: what claims to be one and cannot be, with the reason.
-    """
-
-    sources: tuple[Source, ...]
-    skipped: tuple[tuple[Path, str], ...]
-    refused: tuple[tuple[Path, str], ...]
-
-
-def find_volumes(root: Path) -> Found:
-    """Return every volume in a file, a series folder or a folder tree, in order of path.
-
-    Folders that are links are not entered. Only headers are read, where DICOM files are sorted
-    into series and voxels may lie beside their header; other files are known by their suffix.
+    Folders that are links are not entered, nor hidden ones. Only headers are read, where DICOM
+    files are sorted into series and voxels may lie beside their header; other files are known by
+    their suffix. Of an nnU-Net or MSD data set only the training images are searched. What was
+    found in an archive bears the archive's path, and its reasons begin with the member's name.
 
     Args:
         root: as the user typed it.
+        options: how the volumes are to be read.
+        progress: is told now and then how many headers are read, and of how many.
 
     Raises:
         InputError: there is no such path, or nothing in it claims to be a CT volume.
     """
-    if not root.exists():
-        raise InputError(f"{root}: no such file or folder; check the path")
-    skipped: list[tuple[Path, str]] = []
-    refused: list[tuple[Path, str]] = []
-    sources: list[Source] = []
-    beside: set[Path] = set()  # the voxels of detached headers
-    for folder, files in _folders(root, skipped, refused):
-        rest = []
-        for path in files:
-            format_ = _claims_format(path, skipped)
-            if format_:
-                stem, own = split_suffix(path.name)[0], files_of(path)
-                sources.append(Source(path, _below(folder, root), stem, format_, own))
-                beside.update(own[1:])
-            elif format_ is not None:
-                rest.append(path)
-        series = sort_series(
-            rest,
-            skip=lambda path, reason: skipped.append((path, reason)),
-            refuse=lambda path, reason: refused.append((path, reason)),
-        )
-        _name_series(folder, root, series, sources, refused)
-    if not sources and not refused:
-        raise InputError(f"{root}: {_nothing_here(root, skipped)}")
-    ordered = sorted(_unique_stems(sources), key=lambda source: (source.path, source.stem))
-    passed_over = sorted((path, reason) for path, reason in skipped if path not in beside)
-    return Found(tuple(ordered), tuple(passed_over), tuple(sorted(refused)))
+    _check_exists(root)
+    data_set = open_data_set(root)
+    search = _Search(root, options, progress, data_set)
+    search.run()
+    if not search.sources and not search.refused:
+        raise InputError(f"{root}: {_nothing_here(root, search.skipped)}")
+    named = with_unique_stems(with_numbers(search.sources))
+    return Found(
+        tuple(sorted(named, key=lambda source: (source.path, source.stem))),
+        tuple(sorted(search.skipped)),
+        tuple(sorted(search.refused)),
+        data_set,
+    )
 
 
 def files_of(path: Path) -> tuple[Path, ...]:
@@ -104,110 +72,171 @@ def files_of(path: Path) -> tuple[Path, ...]:
     return (path,) if voxels == path else (path, voxels)
 
 
-def own_name(path: Path) -> str:
-    """Return a path's last name; where it is `.` or `..`, that of the folder it stands for.
-
-    >>> own_name(Path("scans/p1"))
-    'p1'
-    """
-    return path.resolve().name if path.name in ("", "..") else path.name
-
-
-def _folders(
-    root: Path, skipped: list[tuple[Path, str]], refused: list[tuple[Path, str]]
-) -> Iterator[tuple[Path, list[Path]]]:
-    if not root.is_dir():
-        yield root.parent, [root]
-        return
-
-    def cannot_enter(error: OSError) -> None:
-        refused.append((Path(str(error.filename)), f"cannot be read ({error.strerror})"))
-
-    for name, folders, files in os.walk(root, onerror=cannot_enter):
-        folder = root / Path(name).relative_to(root)
-        folders[:] = sorted(sub for sub in folders if not sub.startswith(TEMPORARY_PREFIX))
-        for sub in folders:
-            if (folder / sub).is_symlink():
-                skipped.append((folder / sub, "a link to a folder"))
-        yield folder, sorted(folder / file for file in files)
+def _check_exists(root: Path) -> None:
+    try:
+        exists = root.exists()
+    except OSError as error:
+        raise InputError(f"{root}: cannot be read ({one_line(error)}); check the path") from error
+    if not exists:
+        raise InputError(f"{root}: no such file or folder; check the path")
 
 
-def _claims_format(path: Path, skipped: list[tuple[Path, str]]) -> str | None:
-    """Return a key of READERS, "" where only the content can tell, None if it was skipped."""
-    reason = "" if path.is_file() else "no regular file"
-    if path.name.startswith("."):
-        reason = "a hidden file"
-    elif path.suffix.lower() == ".zip":
-        reason = "a zip archive; unpack it"
-    if reason:
-        skipped.append((path, reason))
-        return None
-    return format_of(path.name)
+@dataclass
+class _Search:
+    """One folder tree and what it holds, as far as seen."""
+
+    root: Path
+    options: ReadOptions
+    progress: Progress | None = None
+    data_set: DataSet | None = None
+    sources: list[Source] = field(default_factory=list)
+    skipped: Noted = field(default_factory=list)
+    refused: Noted = field(default_factory=list)
+
+    def run(self) -> None:
+        """Look at every file, then sort what may be DICOM into series."""
+        unnamed: list[Path] = []  # only their content can tell
+        beside: set[Path] = set()  # the voxels of detached headers
+        for path in self._files():
+            format_ = format_of(path.name)
+            if not self._is_wanted(path):
+                continue
+            if path.name.lower().endswith(archive.SUFFIX):
+                self._open_archive(path)
+            elif format_:
+                files = files_of(path)
+                beside.update(files[1:])
+                self.sources += self._volumes(path, format_, files)
+            else:
+                unnamed.append(path)
+        headers = read_headers([path for path in unnamed if path not in beside], self.progress)
+        series = sort_series(
+            headers,
+            skip=lambda path, reason: self.skipped.append((path, reason)),
+            refuse=lambda path, reason: self.refused.append((path, reason)),
+            options=self.options,
+        )
+        self._take_series(series)
+
+    def below(self, folder: Path) -> PurePosixPath:
+        """Return a folder as seen from the root."""
+        inside = self.root.is_dir()
+        return PurePosixPath(folder.relative_to(self.root).as_posix() if inside else ".")
+
+    def _files(self) -> Iterator[Path]:
+        """Yield files in order of path, and note folders that are not entered."""
+        if not self.root.is_dir():
+            yield self.root
+            return
+
+        def cannot_enter(error: OSError) -> None:
+            self.refused.append((Path(str(error.filename)), f"cannot be read ({error.strerror})"))
+
+        start = self.root if self.data_set is None else self.data_set.images
+        for name, folders, files in os.walk(start, onerror=cannot_enter):
+            folder = self.root / Path(name).relative_to(self.root)
+            for sub in sorted(folders):
+                reason = "a hidden folder" if sub.startswith(".") else ""
+                if (folder / sub).is_symlink():
+                    reason = "a link to a folder"
+                if reason and not sub.startswith(TEMPORARY_PREFIX):
+                    self.skipped.append((folder / sub, reason))
+            folders[:] = sorted(sub for sub in folders if not sub.startswith("."))
+            yield from sorted(folder / file for file in files)
+
+    def _is_wanted(self, path: Path) -> bool:
+        try:
+            reason = "" if path.is_file() else "no regular file"
+        except OSError as error:
+            self.refused.append((path, f"cannot be read ({error.strerror})"))
+            return False
+        if path.name.startswith("."):
+            reason = "a hidden file"
+        elif not reason and self.data_set is not None:
+            reason = self.data_set.skips(path.name)
+        if reason:
+            self.skipped.append((path, reason))
+        return not reason
+
+    def _volumes(self, path: Path, format_: str, files: tuple[Path, ...]) -> list[Source]:
+        stem = split_suffix(path.name)[0]
+        whole = Source(path, self.below(path.parent), stem, format_, files, options=self.options)
+        count = self._count(path, format_)
+        if count == 1:
+            return [whole]
+        return [replace(whole, stem=f"{stem}_v{part + 1}", part=part) for part in range(count)]
+
+    def _count(self, path: Path, format_: str) -> int:
+        if not self.options.split_4d:
+            return 1
+        try:
+            with reading(path):
+                count = int(import_module(READERS[format_].module).volume_count(path))
+        except MedCycleGANError:
+            return 1  # what is wrong with it is said when it is read
+        return count if 1 < count <= MOST_PARTS else 1
+
+    def _take_series(self, series: list[Series]) -> None:
+        several = Counter(one.home for one in series if len(one.files) > 1)
+        for one in series:
+            first, relative = one.files[0], self.below(one.home)
+            alone = len(one.files) == 1
+            path = first if alone else one.home
+            if one.fault:
+                label = f"series {one.number} " if not alone and several[one.home] > 1 else ""
+                self.refused.append((path, f"{label}{one.fault}"))
+                continue
+            source = Source(
+                path,
+                relative if alone else relative.parent,
+                split_suffix(first.name)[0] if alone else own_name(one.home),
+                "dicom",
+                one.files,
+                uid=one.uid,
+                number=one.number,
+                options=self.options,
+            )
+            self.sources.append(source)
+
+    def _open_archive(self, path: Path) -> None:
+        """Take what an archive holds as if it were a folder, under the archive's own path."""
+        if not path.stat().st_size:
+            self.skipped.append((path, "an empty file"))
+            return
+        try:
+            with archive.unpacked(path) as folder:
+                inner = _Search(folder, self.options)
+                inner.run()
+        except MedCycleGANError as error:
+            self.refused.append((path, str(error).removeprefix(f"{path}: ")))
+            return
+        if not inner.sources and not inner.skipped and not inner.refused:
+            self.skipped.append((path, "an empty archive"))
+        for noted, here in ((inner.skipped, self.skipped), (inner.refused, self.refused)):
+            here += [(path, _in_archive(where, why, folder)) for where, why in noted]
+        stem, relative = split_suffix(path.name)[0], self.below(path.parent)
+        for source in inner.sources:
+            several = len(inner.sources) > 1 and source.path in source.files
+            self.sources.append(
+                replace(
+                    source,
+                    path=path,
+                    relative=relative,
+                    stem=f"{stem}_{source.stem}" if several else stem,
+                    files=(path,),
+                    members=tuple(file.relative_to(folder).as_posix() for file in source.files),
+                )
+            )
 
 
-def _below(folder: Path, root: Path) -> PurePosixPath:
-    return PurePosixPath(folder.relative_to(root).as_posix() if root.is_dir() else ".")
+def _in_archive(where: Path, why: str, folder: Path) -> str:
+    """Return a reason that names a member of an archive, not where it was unpacked."""
+    if where != folder:
+        why = f"{printable(where.relative_to(folder).as_posix())}: {why}"
+    return why.replace(f"{folder}/", "")
 
 
-def _name_series(
-    folder: Path,
-    root: Path,
-    series: list[Series],
-    sources: list[Source],
-    refused: list[tuple[Path, str]],
-) -> None:
-    relative = _below(folder, root)
-    name = own_name(folder)
-    several = sum(len(one.slices) > 1 for one in series) > 1
-    for one in series:
-        files = tuple(piece.path for piece in one.slices)
-        label = f"series {one.number} " if several else ""
-        if one.fault:
-            refused.append((folder if len(files) > 1 else files[0], f"{label}{one.fault}"))
-        elif len(files) == 1:
-            stem = split_suffix(files[0].name)[0]
-            sources.append(Source(files[0], relative, stem, "dicom", files))
-        else:
-            stem = f"{name}_{one.number}" if several and one.number else name
-            sources.append(Source(folder, relative.parent, stem, "dicom", files))
-
-
-def _unique_stems(sources: list[Source]) -> list[Source]:
-    sharing: dict[tuple[PurePosixPath, str], list[Source]] = defaultdict(list)
-    for source in sources:
-        sharing[source.relative, source.stem].append(source)
-    taken: set[tuple[PurePosixPath, str]] = set()
-    unique = []
-    for source in sources:
-        wanted = _told_apart(source, sharing[source.relative, source.stem])
-        stem, number = wanted, 1
-        while (source.relative, stem) in taken:
-            number += 1
-            stem = f"{wanted}_{number}"
-        taken.add((source.relative, stem))
-        unique.append(replace(source, stem=stem))
-    return unique
-
-
-def _told_apart(source: Source, sharing: list[Source]) -> str:
-    """Return the stem with the suffix in where volumes of several suffixes share it."""
-    for suffix_of in (_short_suffix, _whole_suffix):
-        suffixes = [suffix_of(one) for one in sharing]
-        if len(set(suffixes)) == len(suffixes) > 1:
-            return f"{source.stem}_{suffix_of(source)}"
-    return source.stem
-
-
-def _short_suffix(source: Source) -> str:
-    return _whole_suffix(source).removesuffix("gz")
-
-
-def _whole_suffix(source: Source) -> str:
-    suffix = split_suffix(source.path.name)[1] if source.path in source.files else ""
-    return suffix.lower().replace(".", "") or source.format
-
-
-def _nothing_here(root: Path, skipped: list[tuple[Path, str]]) -> str:
+def _nothing_here(root: Path, skipped: Noted) -> str:
     if len(skipped) == 1 and skipped[0][0] == root:
         return f"is no CT volume: {skipped[0][1]}"
     advice = "give CT as NIfTI, DICOM, MHA or NRRD"

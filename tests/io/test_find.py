@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy.typing as npt
 import pytest
 
 from medcyclegan.errors import InputError, VolumeError
-from medcyclegan.io import find_volumes, read_source, read_volume, write_volume
+from medcyclegan.io import ReadOptions, find_volumes, read_source, read_volume, write_volume
 from medcyclegan.volume import Volume
 
 Array = npt.NDArray[Any]
@@ -216,12 +217,15 @@ def test_what_does_not_claim_to_be_ct_is_skipped_with_its_reason(
         (path,) = write_series(tmp_path / name, make_ct()[:, :, :1], AFFINE, change=change)
         shutil.move(path, tmp_path / "ct" / f"{name}.dcm")
         (tmp_path / name).rmdir()
-    for name in ("notes.txt", "report.pdf", "DICOMDIR", "ct.zip", "empty", "empty.dcm"):
+    for name in ("notes.txt", "report.pdf", "DICOMDIR", "empty.zip", "empty", "empty.dcm"):
         content = "" if name.startswith("empty") else "text that is no volume at all"
         (tmp_path / "ct" / name).write_text(content)
     nifti(tmp_path / "._ct.nii.gz")
     nifti(tmp_path / ".medcyclegan-x" / "ct.nii.gz")
+    nifti(tmp_path / ".hidden" / "ct.nii.gz")
     (tmp_path / "link").symlink_to(tmp_path / "ct")
+    os.mkfifo(tmp_path / "ct" / "pipe.nii.gz")
+    (tmp_path / "ct" / "broken.nii.gz").symlink_to(tmp_path / "nowhere")
     found = find_volumes(tmp_path)
     assert [source.path for source in found.sources] == [tmp_path / "ct"]
     assert found.refused == ()
@@ -234,11 +238,14 @@ def test_what_does_not_claim_to_be_ct_is_skipped_with_its_reason(
         "notes.txt": "no volume by name or content",
         "report.pdf": "no volume by name or content",
         "DICOMDIR": "no volume by name or content",
-        "ct.zip": "a zip archive; unpack it",
+        "empty.zip": "an empty file",
         "empty": "an empty file",
         "empty.dcm": "an empty file",
         "._ct.nii.gz": "a hidden file",
         "link": "a link to a folder",
+        ".hidden": "a hidden folder",
+        "pipe.nii.gz": "no regular file",
+        "broken.nii.gz": "no regular file",
     }
     np.testing.assert_array_equal(read_source(found.sources[0]).array, make_ct())
 
@@ -248,6 +255,7 @@ def test_what_claims_to_be_a_volume_and_is_none_is_refused(
 ) -> None:
     nifti(tmp_path / "good.nii.gz")
     (tmp_path / "text.dcm").write_text("this is no DICOM file at all" * 9)
+    (tmp_path / "text.zip").write_text("this is no archive at all" * 9)
     twice = write_series(tmp_path / "twice", make_ct(), AFFINE)
     more = write_series(tmp_path / "more", make_ct(seed=1)[:, :, :1], AFFINE)[0]
     import pydicom
@@ -260,7 +268,7 @@ def test_what_claims_to_be_a_volume_and_is_none_is_refused(
     found = find_volumes(tmp_path)
     assert [source.stem for source in found.sources] == ["good"]
     reasons = {path.name: reason for path, reason in found.refused}
-    assert reasons.keys() == {"text.dcm", "twice", "gap"}
+    assert reasons.keys() == {"text.dcm", "text.zip", "twice", "gap"}
     assert "same place" in reasons["twice"]
     assert "1 missing" in reasons["gap"]
     with pytest.raises(VolumeError, match="gap: has uneven slices"):
@@ -272,6 +280,8 @@ def test_nothing_there_or_nothing_in_it_is_one_line(
 ) -> None:
     with pytest.raises(InputError, match="none: no such file or folder"):
         find_volumes(tmp_path / "none")
+    with pytest.raises(InputError, match="cannot be read"):
+        find_volumes(tmp_path / ("x" * 5000))
     with pytest.raises(InputError, match="holds no volume"):
         find_volumes(tmp_path)
     (tmp_path / "a.txt").write_text("text")
@@ -318,6 +328,53 @@ def test_a_folder_that_cannot_be_entered_is_refused(
     assert [path.name for path, _ in found.refused] == ["shut"]
 
 
+def test_a_data_set_is_searched_for_its_training_images(
+    tmp_path: Path, nifti: Callable[[Path], Path]
+) -> None:
+    for name in ("case_0000", "case_0001", "other_0000"):
+        nifti(tmp_path / "imagesTr" / f"{name}.nii.gz")
+    nifti(tmp_path / "labelsTr" / "case.nii.gz")
+    nifti(tmp_path / "imagesTs" / "more_0000.nii.gz")
+    (tmp_path / "dataset.json").write_text(
+        '{"channel_names": {"0": "CT", "1": "MR"}, "labels": {"background": 0, "liver": 1}}'
+    )
+    found = find_volumes(tmp_path)
+    assert [(str(source.relative), source.stem) for source in found.sources] == [
+        ("imagesTr", "case_0000"),
+        ("imagesTr", "other_0000"),
+    ]
+    ((path, reason),) = found.skipped
+    assert path.name == "case_0001.nii.gz"
+    assert "MR" in reason
+    assert found.data_set is not None
+    assert found.data_set.names == {1: "liver"}
+    assert find_volumes(tmp_path / "imagesTr").data_set is None
+
+
+@pytest.mark.parametrize("suffix", [".nii.gz", ".nii", ".mha", ".nrrd"])
+def test_a_file_of_several_volumes_is_split_where_asked(
+    tmp_path: Path, make_ct: MakeCT, suffix: str
+) -> None:
+    import SimpleITK
+
+    parts = [
+        SimpleITK.GetImageFromArray(make_ct(seed=seed).transpose(2, 1, 0)) for seed in range(3)
+    ]
+    SimpleITK.WriteImage(SimpleITK.JoinSeries(parts), str(tmp_path / f"ct{suffix}"))
+    (source,) = find_volumes(tmp_path).sources
+    with pytest.raises(VolumeError):
+        read_source(source)
+    found = find_volumes(tmp_path, ReadOptions(split_4d=True))
+    assert [source.stem for source in found.sources] == ["ct_v1", "ct_v2", "ct_v3"]
+    assert [source.part for source in found.sources] == [0, 1, 2]
+    volumes = [read_source(source) for source in found.sources]
+    for seed, volume in enumerate(volumes):
+        np.testing.assert_array_equal(volume.array, make_ct(seed=seed))
+    assert len({volume.provenance.patient for volume in volumes}) == 1
+    with pytest.raises(VolumeError, match="no longer holds a volume 9"):
+        read_source(replace(found.sources[0], part=8))
+
+
 def test_real_tree(real_data: Path) -> None:
     found = find_volumes(real_data)
     refused = {path.relative_to(real_data).as_posix(): reason for path, reason in found.refused}
@@ -339,12 +396,12 @@ def test_real_tree(real_data: Path) -> None:
 
 REFUSED = {
     "cornerstone": "same place",
-    "cornerstone/CT0012.fragmented_no_bot_jpeg_baseline.51.dcm": "multi-frame",
-    "dcm_qa_ct/In/GE": "gantry tilt of 18.5 degrees",
+    "dcm_qa_ct/In/GE": "gantry tilt of 18.5 degrees, and uneven slices",
     "derived_bad/dicom_missing_slice": "4 mm between",
     "derived_bad/dicom_no_ipp/a.dcm": "nobody knows where it lies",
     "dicom2nifti/failing/gantrytilting/001": "gantry tilt of 14.0",
     "dicom2nifti/failing/notavolume/001": "same place",
     "dicom2nifti/failing/sliceincrement/001": "10 mm between",
     "dicom2nifti/failing/sliceincrement/002": "gantry tilt of 15.5",
+    "dicom_numpy/dupe-positions.zip": "same place, CT26.dcm (slice 9) and CT28.dcm",
 }

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pytest
 
 from medcyclegan.errors import GeometryError
-from medcyclegan.io.series import Slice, check_stack, in_order, make_slice, stack_affine
+from medcyclegan.io.dicom.series import Slice, check_stack, in_order, make_slice, stack_affine
 
 Array = npt.NDArray[Any]
 
@@ -51,7 +51,7 @@ def test_coronal_slices_run_along_their_own_normal() -> None:
 @pytest.mark.parametrize(
     ("positions", "says"),
     [
-        (up(0, 2, 2, 4), r"same place, s1\.dcm and s2\.dcm"),
+        (up(0, 2, 2, 4), r"same place, s1\.dcm \(slice 2\) and s2\.dcm: "),
         (up(0, 0, 2, 2, 4, 4), "2 more such pairs"),
         (up(0, 2, 6, 8), r"6\.?\d* mm|4 mm between s1\.dcm \(slice 2\) and s2\.dcm.*1 missing"),
         (up(0, 2, 4, 10), "6 mm between .*2 missing"),

@@ -3,7 +3,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from medcyclegan.errors import GeometryError, InputError, IntensityError, MedCycleGANError
 from medcyclegan.io import find_volumes, read_volume, write_volume
-from medcyclegan.io.dicom_series import axial_slices
+from medcyclegan.io.dicom.writing import axial_slices
 from medcyclegan.slices import slice_frame, to_slices
 from medcyclegan.volume import Provenance, Volume, grid_distance_voxels
 
@@ -189,10 +189,10 @@ def test_a_failure_half_way_leaves_no_folder(
 ) -> None:
     save = pydicom.Dataset.save_as
 
-    def fail_later(self: pydicom.Dataset, filename: Path, **options: Any) -> None:
-        if filename.name == "IM0003.dcm":
+    def fail_later(self: pydicom.Dataset, stream: BinaryIO, **options: Any) -> None:
+        if Path(stream.name).name == "IM0003.dcm":
             raise OSError(28, "No space left on device")
-        save(self, filename, **options)
+        save(self, stream, **options)
 
     monkeypatch.setattr(pydicom.Dataset, "save_as", fail_later)
     with pytest.raises(MedCycleGANError, match=r"case: cannot write \(No space left on device\)"):

@@ -22,6 +22,7 @@ SAME_PLACE_MM = 0.05
 TILT_DEGREES = 0.5
 EVEN_MM = 0.1  # some scanners round positions to 0.1 mm
 EVEN_SHARE = 0.02  # of the distance between slices
+MISSING_SHARE = 0.1  # of the distance: how near to a whole number of steps a gap must be
 SAME_DIRECTION = 0.005  # between direction cosines of one stack
 
 
@@ -37,6 +38,7 @@ class Slice:
         position: centre of the first pixel, LPS, mm.
         spacing_mm: between rows, between columns.
         distance_mm: to the next slice as the file says, mm; 0 where it does not.
+        frame: its number in a multi-frame file, from 1; 0 for a file of one image.
     """
 
     path: Path
@@ -46,6 +48,12 @@ class Slice:
     position: Vector
     spacing_mm: tuple[float, float]
     distance_mm: float
+    frame: int = 0
+
+    @property
+    def name(self) -> str:
+        """What to call it in messages: its file, and its frame where there are several."""
+        return f"{self.path.name} frame {self.frame}" if self.frame else self.path.name
 
     @property
     def normal(self) -> Vector:
@@ -61,6 +69,7 @@ def make_slice(
     position: Sequence[float],
     spacing: Sequence[float],
     distance_mm: float,
+    frame: int = 0,
 ) -> Slice:
     """Return a slice from the numbers of its header.
 
@@ -71,6 +80,8 @@ def make_slice(
         position: ImagePositionPatient, mm.
         spacing: PixelSpacing, mm: between rows, between columns.
         distance_mm: SpacingBetweenSlices or SliceThickness; 0 where missing.
+        frame: its number in a multi-frame file, from 1.
+        frame: its number in a multi-frame file, from 1; 0 for a file of one image.
 
     Raises:
         GeometryError: numbers are missing, not finite or impossible.
@@ -99,6 +110,7 @@ def make_slice(
         np.array(position, float),
         (float(spacing[0]), float(spacing[1])),
         distance_mm,
+        frame,
     )
 
 
@@ -111,24 +123,38 @@ def same_direction(one: Slice, other: Slice) -> bool:
 def in_order(slices: Sequence[Slice]) -> list[Slice]:
     """Return slices along their normal, first the one farthest against it; ties by name."""
     normal = slices[0].normal
-    return sorted(slices, key=lambda piece: (float(piece.position @ normal), piece.path.name))
+    return sorted(
+        slices, key=lambda piece: (float(piece.position @ normal), piece.path.name, piece.frame)
+    )
 
 
 def same_places(slices: Sequence[Slice]) -> list[tuple[Slice, Slice]]:
     """Return neighbours in an ordered stack that lie less than 0.05 mm apart."""
+    return [pair for twins in by_place(slices) for pair in itertools.pairwise(twins)]
+
+
+def by_place(slices: Sequence[Slice]) -> list[list[Slice]]:
+    """Return an ordered stack as groups of slices that lie less than 0.05 mm apart."""
+    groups = [[slices[0]]]
     normal = slices[0].normal
-    return [
-        (before, after)
-        for before, after in itertools.pairwise(slices)
-        if float((after.position - before.position) @ normal) < SAME_PLACE_MM
-    ]
+    heights = [float(piece.position @ normal) for piece in slices]
+    for piece, (below, height) in zip(slices[1:], itertools.pairwise(heights), strict=True):
+        if height - below < SAME_PLACE_MM:
+            groups[-1].append(piece)
+        else:
+            groups.append([piece])
+    return groups
 
 
-def check_stack(slices: Sequence[Slice]) -> None:
+def check_stack(slices: Sequence[Slice], *, tilt_allowed: bool = False) -> None:
     """Check that ordered slices make an even, straight stack.
 
     Each slice may lie 0.1 mm or a fiftieth of the slice distance off the even grid, whichever is
     more; the stack may lean by 0.5 degrees.
+
+    Args:
+        slices: as `in_order` returns them.
+        tilt_allowed: the stack may lean more, as long as it is even.
 
     Raises:
         GeometryError: other pixel spacings, two slices at one place, gantry tilt, missing slices,
@@ -140,18 +166,30 @@ def check_stack(slices: Sequence[Slice]) -> None:
     twins = same_places(slices)
     if twins:
         one, other = twins[0]
+        number = next(place for place, piece in enumerate(slices, 1) if piece is one)
         more = f" (and {len(twins) - 1} more such pairs)" if len(twins) > 1 else ""
         raise GeometryError(
-            f"has two slices at the same place, {one.path.name} and {other.path.name}{more}: "
-            "several phases or copies in one series; give each phase its own folder"
+            f"has two slices at the same place, {one.name} (slice {number}) and {other.name}{more}"
+            ": several phases or copies in one series; give each phase its own folder"
         )
+    uneven = _unevenness(slices)
     positions = np.array([piece.position for piece in slices])
-    _check_tilt(np.diff(positions, axis=0), slices[0].normal)
-    step = (positions[-1] - positions[0]) / (len(slices) - 1)
-    even = positions[0] + np.arange(len(slices))[:, None] * step
-    off = np.linalg.norm(positions - even, axis=1)
-    if off.max() > max(EVEN_MM, EVEN_SHARE * float(np.linalg.norm(step))):
-        _refuse_uneven(slices, positions, off)
+    tilt = lean_degrees(np.median(np.diff(positions, axis=0), axis=0), slices[0].normal)
+    if tilt > TILT_DEGREES and uneven:
+        raise GeometryError(f"has a gantry tilt of {tilt:.1f} degrees, and {uneven}")
+    if tilt > TILT_DEGREES and not tilt_allowed:
+        raise GeometryError(
+            f"has a gantry tilt of {tilt:.1f} degrees: its slices are shifted against each other; "
+            "use --resample-tilt (in a config: reading.resample_tilt), or leave it out"
+        )
+    if uneven:
+        raise GeometryError(f"has {uneven}")
+
+
+def lean_degrees(step: Vector, normal: Vector) -> float:
+    """Return the angle between the way from slice to slice and the slices' normal, degrees."""
+    along = float(step @ normal)
+    return float(np.degrees(np.arctan2(np.linalg.norm(step - along * normal), along)))
 
 
 def _check_spacings(slices: Sequence[Slice]) -> None:
@@ -159,40 +197,44 @@ def _check_spacings(slices: Sequence[Slice]) -> None:
     for piece in slices:
         if not np.allclose(piece.spacing_mm, first.spacing_mm, rtol=1e-3, atol=0):
             raise GeometryError(
-                f"mixes pixel spacings: {first.spacing_mm[0]:g} mm in {first.path.name}, "
-                f"{piece.spacing_mm[0]:g} mm in {piece.path.name}; separate them"
+                f"mixes pixel spacings: {first.spacing_mm[0]:g} mm in {first.name}, "
+                f"{piece.spacing_mm[0]:g} mm in {piece.name}; separate them"
             )
 
 
-def _check_tilt(steps: npt.NDArray[np.float64], normal: Vector) -> None:
-    step = steps.mean(axis=0)
-    along = float(step @ normal)
-    tilt = float(np.degrees(np.arctan2(np.linalg.norm(step - along * normal), along)))
-    if tilt > TILT_DEGREES:
-        raise GeometryError(
-            f"has a gantry tilt of {tilt:.1f} degrees: its slices are shifted against each other; "
-            "resample it to a right-angled grid first"
-        )
-
-
-def _refuse_uneven(
-    slices: Sequence[Slice], positions: npt.NDArray[np.float64], off: npt.NDArray[np.float64]
-) -> None:
-    gaps = np.diff(positions @ slices[0].normal)
-    usual = float(np.median(gaps))
-    worst = int(np.argmax(np.abs(gaps - usual)))
-    if abs(gaps[worst] - usual) > SAME_PLACE_MM:
-        missing = round(float(gaps[worst]) / usual) - 1
-        cause = f"{missing} missing" if missing > 0 else "uneven gaps"
-        raise GeometryError(
-            f"has uneven slices: {gaps[worst]:.3g} mm between {slices[worst].path.name} (slice "
-            f"{worst + 1}) and {slices[worst + 1].path.name}, elsewhere {usual:.3g} mm: {cause}; "
-            "complete the series or resample it"
-        )
+def _unevenness(slices: Sequence[Slice]) -> str:
+    """Return what keeps ordered slices from an even, straight line; empty if nothing does."""
+    positions = np.array([piece.position for piece in slices])
+    step = (positions[-1] - positions[0]) / (len(slices) - 1)
+    even = positions[0] + np.arange(len(slices))[:, None] * step
+    off = np.linalg.norm(positions - even, axis=1)
+    if off.max() <= max(EVEN_MM, EVEN_SHARE * float(np.linalg.norm(step))):
+        return ""
+    gap = _uneven_gap(slices, np.diff(positions @ slices[0].normal))
+    if gap:
+        return f"uneven slices: {gap}; complete the series or resample it"
     worst = int(np.argmax(off))
-    raise GeometryError(
-        f"has slices that drift: {slices[worst].path.name} (slice {worst + 1}) lies "
+    return (
+        f"slices that drift: {slices[worst].name} (slice {worst + 1}) lies "
         f"{off[worst]:.3g} mm off the straight, even stack; resample it"
+    )
+
+
+def _uneven_gap(slices: Sequence[Slice], gaps: npt.NDArray[np.float64]) -> str:
+    """Return what is wrong with the distances between slices, mm; empty if they are alike."""
+    usual = float(np.sort(gaps)[(len(gaps) - 1) // 2])
+    odd = np.flatnonzero(np.abs(gaps - usual) > max(EVEN_MM, EVEN_SHARE * usual))
+    if not len(odd):
+        return ""
+    steps = gaps[odd] / usual
+    whole = (np.rint(steps) > 1) & (np.abs(steps - np.rint(steps)) < MISSING_SHARE)
+    missing = int((np.rint(steps) - 1).sum()) if whole.all() else 0
+    worst = int(odd[np.argmax(np.abs(gaps[odd] - usual))])
+    more = f" (and {len(odd) - 1} more such gaps)" if len(odd) > 1 else ""
+    return (
+        f"{gaps[worst]:.3g} mm between {slices[worst].name} (slice {worst + 1}) and "
+        f"{slices[worst + 1].name}{more}, elsewhere {usual:.3g} mm: "
+        + (f"{missing} missing" if missing else "uneven gaps")
     )
 
 

@@ -1,4 +1,4 @@
-"""A volume as a new DICOM CT series, one file for each axial slice.
+"""A volume as a new DICOM CT series, one file for each slice.
 
 Standard: DICOM PS3.3, A.3 (CT image), C.7.6.2 (image plane), C.8.2.1 (CT image module).
 """
@@ -6,15 +6,20 @@ Standard: DICOM PS3.3, A.3 (CT image), C.7.6.2 (image plane), C.8.2.1 (CT image 
 from __future__ import annotations
 
 import hashlib
+import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from medcyclegan import __version__
 from medcyclegan.errors import GeometryError, InputError, IntensityError
 from medcyclegan.files import atomic_path
+from medcyclegan.io.dicom.ct_image import Derivation, Uids, ct_image
+from medcyclegan.io.dicom.derived import check_same_planes, derived_images
 from medcyclegan.slices import slice_frame, to_slices
 from medcyclegan.volume import Affine, Volume, grid_distance_voxels
 
@@ -24,40 +29,7 @@ if TYPE_CHECKING:
 RAS_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]{1,48}")  # what may be a patient's name as it is
 RIGHT_ANGLE_VOXELS = 0.05  # how far rows and columns may be moved to stand at right angles
-WINDOW_CENTER_HU, WINDOW_WIDTH_HU = 50, 400  # what viewers open it with
 INT16 = np.iinfo(np.int16)
-UNKNOWN = (  # asked for, and allowed to be empty
-    "StudyDate",
-    "StudyTime",
-    "AccessionNumber",
-    "Manufacturer",
-    "ReferringPhysicianName",
-    "PatientBirthDate",
-    "PatientSex",
-    "KVP",
-    "StudyID",
-    "AcquisitionNumber",
-    "PositionReferenceIndicator",
-    "Laterality",
-)
-WHAT_IT_IS: dict[str, Any] = {
-    "ImageType": ["DERIVED", "SECONDARY", "AXIAL"],
-    "SyntheticData": "YES",
-    "Modality": "CT",
-    "PatientPosition": "HFS",
-    "BurnedInAnnotation": "NO",
-    "SamplesPerPixel": 1,
-    "PhotometricInterpretation": "MONOCHROME2",
-    "BitsAllocated": 16,
-    "BitsStored": 16,
-    "HighBit": 15,
-    "PixelRepresentation": 1,
-    "WindowCenter": WINDOW_CENTER_HU,
-    "WindowWidth": WINDOW_WIDTH_HU,
-    "RescaleIntercept": 0,
-    "RescaleSlope": 1,
-    "RescaleType": "HU",
-}
 
 
 class AxialSlices(NamedTuple):
@@ -70,13 +42,6 @@ class AxialSlices(NamedTuple):
 
     hu: npt.NDArray[Any]
     affine: Affine
-
-
-class _Keys(NamedTuple):
-    """What the series is identified by: pseudonym and content, of which all UIDs are made."""
-
-    patient: str
-    content: str
 
 
 def axial_slices(array: npt.NDArray[Any], affine: Affine) -> AxialSlices:
@@ -103,23 +68,27 @@ def axial_slices(array: npt.NDArray[Any], affine: Affine) -> AxialSlices:
     return AxialSlices(to_slices(array, frame), moved)
 
 
-def write_volume(volume: Volume, path: Path) -> None:
+def write_volume(volume: Volume, path: Path, *, derivation: Derivation | None = None) -> None:
     """Write a volume as a folder of DICOM files, atomically: all slices or no folder.
 
     CT Image Storage, Explicit VR Little Endian, uncompressed int16 HU with slope 1 and intercept
-    0; HU that are not whole are rounded. Slices go from foot to head in the usual display order,
-    whatever the order of the array: what is read back has the same voxels in the same places. An
-    oblique volume stays oblique. The series is marked as derived and synthetic, names nobody (its
-    patient is the volume's key) and has no dates and no private fields. Its UIDs are made of its
-    content, so that equal volumes give equal bytes.
+    0; HU that are not whole are rounded. The series is marked as derived and synthetic and has no
+    private fields. Its UIDs are made of its content, so that equal volumes give equal bytes.
+
+    A volume with a derivation and the headers of a DICOM source becomes a series of the same study,
+    slice for slice on the planes of its source, see `derived_images`. Any other becomes a study
+    of its own that names nobody (its patient is the volume's key) and has no dates. Its slices go
+    from foot to head in the usual display order, whatever the order of the array: what is read
+    back has the same voxels in the same places. An oblique volume stays oblique.
 
     Args:
         volume: HU.
         path: folder to write: new or empty.
+        derivation: how the volume was made from the one that its provenance speaks of.
 
     Raises:
         InputError: the folder holds something, or is a file.
-        GeometryError: a stack of coronal or sagittal slices, or a shear that DICOM cannot say.
+        GeometryError: see `check_writable`.
         IntensityError: a voxel is not a finite number, or beyond int16.
         MedCycleGANError: the disk is full or not ours.
     """
@@ -127,16 +96,35 @@ def write_volume(volume: Volume, path: Path) -> None:
         raise InputError(f"{path}: is there already; remove it, or choose another folder")
     hu = _int16(volume.array, path)
     try:
-        slices = axial_slices(hu, volume.affine)
-        grid = _right_angled(slices)
+        check_writable(volume, derivation)
     except GeometryError as error:
         raise GeometryError(f"{path}: not written: {error}") from error
-    keys = _keys(volume, slices)
+    patient = _pseudonym(volume)
+    content = _content_hash(hu, volume, patient, derivation)
+    if derivation is not None and volume.provenance.headers:
+        images = derived_images(volume, hu, derivation, patient=patient, content=content)
+    else:
+        images = _new_study(Volume(hu, volume.affine), derivation, patient, content)
     with atomic_path(path) as folder:
         folder.mkdir()
-        for number, plane in enumerate(slices.hu):
-            dataset = _slice(plane, grid, number, keys)
-            dataset.save_as(folder / f"IM{number + 1:04d}.dcm", enforce_file_format=True)
+        for number, dataset in enumerate(images, start=1):
+            with (folder / f"IM{number:04d}.dcm").open("wb") as stream:
+                dataset.save_as(stream, enforce_file_format=True)
+                stream.flush()
+                os.fsync(stream.fileno())
+
+
+def check_writable(volume: Volume, derivation: Derivation | None = None) -> None:
+    """Check that a volume's grid can be written as `write_volume` would.
+
+    Raises:
+        GeometryError: without headers of a source, a stack of coronal or sagittal slices or a
+            shear that DICOM cannot say; with them, slices that lie elsewhere.
+    """
+    if derivation is not None and volume.provenance.headers:
+        check_same_planes(volume)
+    else:
+        _right_angled(axial_slices(volume.array, volume.affine))
 
 
 def _int16(array: npt.NDArray[Any], path: Path) -> npt.NDArray[np.int16]:
@@ -167,42 +155,48 @@ def _right_angled(slices: AxialSlices) -> Affine:
     return grid
 
 
-def _keys(volume: Volume, slices: AxialSlices) -> _Keys:
-    digest = hashlib.sha256(np.ascontiguousarray(slices.hu).astype("<i2").tobytes())
-    digest.update(np.round(slices.affine, 6).astype("<f8").tobytes())
-    patient = volume.provenance.patient or digest.hexdigest()[:16]
-    if not PLAIN_KEY.fullmatch(patient):
-        patient = hashlib.sha256(patient.encode(errors="surrogateescape")).hexdigest()[:16]
-    digest.update(patient.encode())
-    return _Keys(patient, digest.hexdigest())
+def _pseudonym(volume: Volume) -> str:
+    patient = volume.provenance.patient
+    if PLAIN_KEY.fullmatch(patient):
+        return patient
+    known = patient.encode(errors="surrogateescape") or np.ascontiguousarray(volume.array).tobytes()
+    return hashlib.sha256(known).hexdigest()[:16]
 
 
-def _slice(plane: npt.NDArray[np.int16], grid: Affine, number: int, keys: _Keys) -> Dataset:
-    """Return one slice as a data set, all parts that the standard asks of a CT image filled in."""
-    from pydicom import Dataset
-    from pydicom.dataset import FileMetaDataset
-    from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+def _content_hash(
+    hu: npt.NDArray[np.int16], volume: Volume, patient: str, derivation: Derivation | None
+) -> str:
+    """Return a hash of all that a series is made of: two that differ shall not share a UID."""
+    digest = hashlib.sha256(hu.astype("<i2").tobytes(order="F"))
+    digest.update(np.round(volume.affine, 6).astype("<f8").tobytes())
+    digest.update(f"{patient} {derivation} {__version__}".encode())
+    if derivation is not None:
+        for header in volume.provenance.headers:
+            digest.update(
+                f" {header.get('StudyInstanceUID')}/{header.get('SOPInstanceUID')}".encode()
+            )
+    return digest.hexdigest()
 
-    dataset = Dataset()
-    dataset.SpecificCharacterSet = "ISO_IR 192"
-    dataset.SOPClassUID = CTImageStorage
-    dataset.SOPInstanceUID = generate_uid(entropy_srcs=[keys.content, "slice", str(number)])
-    dataset.SeriesInstanceUID = generate_uid(entropy_srcs=[keys.content, "series"])
-    dataset.StudyInstanceUID = generate_uid(entropy_srcs=[keys.patient, "study"])
-    dataset.FrameOfReferenceUID = generate_uid(entropy_srcs=[keys.patient, "frame"])
-    for keyword in UNKNOWN:
-        setattr(dataset, keyword, "")
-    dataset.PatientID, dataset.PatientName = keys.patient, f"{keys.patient}^synthetic"
-    for keyword, value in WHAT_IT_IS.items():
-        setattr(dataset, keyword, value)
-    dataset.SeriesNumber, dataset.InstanceNumber = 1, number + 1
-    _place(dataset, grid, number)
-    dataset.Rows, dataset.Columns = plane.shape
-    dataset.PixelData = np.ascontiguousarray(plane).astype("<i2").tobytes()
-    dataset["PixelData"].VR = "OW"
-    dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    return dataset
+
+def _new_study(
+    volume: Volume, derivation: Derivation | None, patient: str, content: str
+) -> Iterator[Dataset]:
+    """Yield a data set for each slice of a volume that no DICOM series stands behind."""
+    from pydicom.uid import generate_uid
+
+    slices = axial_slices(volume.array, volume.affine)
+    grid = _right_angled(slices)
+    study, frame, series = (
+        generate_uid(entropy_srcs=sources)
+        for sources in ([patient, "study"], [patient, "frame"], [content, "series"])
+    )
+    for number, plane in enumerate(slices.hu):
+        instance = generate_uid(entropy_srcs=[content, "slice", str(number)])
+        dataset = ct_image(plane, Uids(study, frame, series, instance), number + 1, derivation)
+        dataset.PatientID, dataset.PatientName = patient, f"{patient}^synthetic"
+        dataset.PatientPosition, dataset.SeriesNumber = "HFS", 1
+        _place(dataset, grid, number)
+        yield dataset
 
 
 def _place(dataset: Dataset, grid: Affine, number: int) -> None:

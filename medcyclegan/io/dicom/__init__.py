@@ -1,0 +1,1 @@
+"""DICOM: files of any kind to CT volumes and label maps, and volumes to CT series."""
