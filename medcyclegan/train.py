@@ -14,8 +14,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from medcyclegan import files
 from medcyclegan.config import Config, load_config
-from medcyclegan.data.index import open_domain
-from medcyclegan.data.split import split_volumes
+from medcyclegan.data.index import Content, content_of, open_domain
+from medcyclegan.data.position import match_positions, one_group
+from medcyclegan.data.split import balance, split_volumes
 from medcyclegan.data.store import SliceStore, StoredVolume
 from medcyclegan.data.unpaired import UnpairedSlices
 from medcyclegan.domains import Pair
@@ -130,22 +131,14 @@ class _Data(NamedTuple):
 
 def _open_data(config: Config, say: Say) -> _Data:
     window = Window(config.window.low_hu, config.window.high_hu)
-    store = SliceStore(config.slices.spacing_mm, window, warn=say)
-    volumes: list[list[StoredVolume]] = []
-    paths: list[set[Path]] = []
-    for key, domain in (("a", config.domains.a), ("b", config.domains.b)):
-        found = open_domain(domain.volumes, f"domains.{key}.volumes")
-        stored = store.load_domain(domain.name, found.sources)
-        for message in (*found.messages, *stored.messages):
-            say(f"warning: {message}")
-        volumes.append(stored.volumes)
-        paths.append({file.resolve() for source in found.sources for file in source.files})
-    if both := len(paths[0] & paths[1]):
-        say(f"warning: {both} files are in both domains; a volume belongs to one")
-    split = split_volumes(Pair(*volumes), config.training.validation_fraction)
+    split = split_volumes(_load_volumes(config, window, say), config.training.validation_fraction)
     say(split.message)
+    names = Pair(config.domains.a.name, config.domains.b.name)
 
-    def slices(of: Pair[list[StoredVolume]], batch_size: int) -> UnpairedSlices:
+    def slices(of: Pair[list[StoredVolume]], batch_size: int, tell: Say) -> UnpairedSlices:
+        groups = match_positions(of, names) if config.slices.match_position else one_group(of)
+        if groups.message:
+            tell(groups.message)
         return UnpairedSlices(
             of,
             window=window,
@@ -153,10 +146,12 @@ def _open_data(config: Config, say: Say) -> _Data:
             neighbors=config.slices.neighbors,
             batch_size=batch_size,
             seed=config.training.seed,
+            groups=groups,
         )
 
-    train = slices(split.train, config.training.batch_size)
-    names = (config.domains.a.name, config.domains.b.name)
+    train = slices(split.train, config.training.batch_size, say)
+    if uneven := balance(split.train, names):
+        say(uneven)
     for name, count, cut in zip(names, map(len, split.train), train.cut, strict=True):
         say(f"domain {name}: {count} volumes; {cut:.0%} of their slices are larger than the crop")
     if any(train.cut) and not config.model.crop_safe:
@@ -165,7 +160,25 @@ def _open_data(config: Config, say: Say) -> _Data:
             "translated otherwise than crops were; use norm: batch, or a larger slices.size"
         )
     unseen = split.validation if all(split.validation) else split.train
-    return _Data(train, slices(unseen, SHOWN))
+    return _Data(train, slices(unseen, SHOWN, lambda line: None))
+
+
+def _load_volumes(config: Config, window: Window, say: Say) -> Pair[list[StoredVolume]]:
+    """Return the volumes of both domains from the slice store, and say what is odd about them."""
+    store = SliceStore(config.slices.spacing_mm, window, warn=lambda line: say(f"warning: {line}"))
+    volumes: list[list[StoredVolume]] = []
+    contents: list[set[Content]] = []
+    for key, domain in (("a", config.domains.a), ("b", config.domains.b)):
+        found = open_domain(domain.volumes, f"domains.{key}.volumes", config.reading)
+        stored = store.load_domain(domain.name, found.sources, found.patients)
+        for message in (*found.messages, *stored.messages):
+            say(f"warning: {message}")
+        volumes.append(stored.volumes)
+        contents.append({content_of(source) for source in found.sources})
+    if both := len(contents[0] & contents[1]):
+        say(f"warning: {both} volumes are in both domains; a volume belongs to one")
+    store.trim()
+    return Pair(*volumes)
 
 
 def _check_folder(folder: Path, config: Config, *, resume: bool) -> None:

@@ -9,12 +9,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+import nibabel
 import numpy as np
 import pytest
 import torch
 import yaml
 
 from medcyclegan.config import Config, load_config, parse_config
+from medcyclegan.data.cache import entries, slices_folder
 from medcyclegan.data.store import StoredVolume
 from medcyclegan.data.unpaired import UnpairedSlices
 from medcyclegan.domains import Pair
@@ -280,7 +282,60 @@ def test_files_in_both_domains_are_said(options: dict[str, Any]) -> None:
     options["domains"]["b"]["volumes"] = options["domains"]["a"]["volumes"]
     said: list[str] = []
     train(parse_config(options), say=said.append)
-    assert "warning: 5 files are in both domains; a volume belongs to one" in said
+    assert "warning: 5 volumes are in both domains; a volume belongs to one" in said
+
+
+def test_positions_are_matched_where_there_are_slices_enough(options: dict[str, Any]) -> None:
+    said: list[str] = []
+    train(with_training(options, steps=1), say=said.append)
+    assert sum(line.startswith("slices are matched by position in ") for line in said) == 1
+    said.clear()
+    options |= {"output": options["output"] + "-free"}
+    options["slices"] |= {"match_position": False}
+    train(with_training(options, steps=1), say=said.append)
+    assert not any("by position" in line for line in said)
+
+
+def test_a_table_names_volumes_and_patients(options: dict[str, Any], tmp_path: Path) -> None:
+    folder = Path(options["domains"]["b"]["volumes"])
+    rows = [f"{folder / f'{n}.nii.gz'},p{n // 2},{n < 4}" for n in range(6)]
+    (tmp_path / "b.csv").write_text("\n".join(["path,case,use", *rows]))
+    table = {"csv": str(tmp_path / "b.csv"), "patient": "case"}
+    options["domains"]["b"]["volumes"] = table | {"where": {"use": True}}
+    said: list[str] = []
+    train(with_training(options, steps=1), say=said.append)
+    assert "5 and 2 patients: too few for a validation split, all train" in said
+    assert "domain noncontrast: 4 volumes; 0% of their slices are larger than the crop" in said
+    balance = [line for line in said if "as often" in line]
+    assert balance == [
+        "2 patients of noncontrast to 5 of contrast: both domains are drawn equally often, "
+        "so each of the few comes up 2 times as often"
+    ]
+
+
+def test_what_readers_refuse_is_read_on_request(options: dict[str, Any], tmp_path: Path) -> None:
+    array = np.full((24, 28, 3, 5), -1000, np.int16)
+    array[4:20, 4:24] = 100 + np.arange(5, dtype=np.int16)
+    nibabel.save(nibabel.Nifti1Image(array, np.diag([2.0, 2.0, 5.0, 1.0])), tmp_path / "4d.nii")
+    options["domains"]["a"]["volumes"] = str(tmp_path / "4d.nii")
+    with pytest.raises(InputError, match=r"4d\.nii"):
+        train(with_training(options, steps=1), say=quiet)
+    said: list[str] = []
+    train(with_training(options | {"reading": {"split_4d": True}}, steps=1), say=said.append)
+    assert any(line.startswith("domain contrast: 4 volumes") for line in said)
+
+
+def test_the_store_is_kept_within_its_limit(
+    options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(with_training(options, steps=1), say=quiet)
+    assert len(entries(slices_folder())) == 11
+    monkeypatch.setenv("MEDCYCLEGAN_CACHE_GB", "0")
+    said: list[str] = []
+    options["slices"] |= {"spacing_mm": 3.9}
+    train(with_training(options | {"output": options["output"] + "-2"}, steps=1), say=said.append)
+    assert len(entries(slices_folder())) == 11, "those of this run alone"
+    assert sum("MEDCYCLEGAN_CACHE_GB" in line for line in said) == 1
 
 
 @pytest.mark.parametrize(

@@ -18,12 +18,14 @@ from medcyclegan.config.section import Section
 from medcyclegan.config.sections import (
     DomainConfig,
     DomainsConfig,
-    OnePath,
+    GridConfig,
+    ReadingConfig,
     SlicesConfig,
     TrainingConfig,
     WindowConfig,
 )
 from medcyclegan.config.sources import Sources, read_sources, shipped_configs
+from medcyclegan.config.volumes import OnePath, TableConfig
 
 ModelConfig = CycleGANConfig
 
@@ -33,6 +35,8 @@ class Config(Section):
 
     domains: DomainsConfig
     """The two populations."""
+    reading: ReadingConfig = ReadingConfig()
+    """What is read that is refused otherwise."""
     window: WindowConfig = WindowConfig()
     """What networks see of the HU scale."""
     slices: SlicesConfig = SlicesConfig()
@@ -96,8 +100,11 @@ __all__ = [
     "CycleGANConfig",
     "DomainConfig",
     "DomainsConfig",
+    "GridConfig",
     "ModelConfig",
+    "ReadingConfig",
     "SlicesConfig",
+    "TableConfig",
     "TrainingConfig",
     "WindowConfig",
     "load_config",

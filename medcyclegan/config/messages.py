@@ -11,10 +11,13 @@ from pydantic_core import ErrorDetails
 
 from medcyclegan.config.sources import Sources
 from medcyclegan.config.strict_yaml import KeyPath, dotted
+from medcyclegan.config.volumes import LIST, PATH, TABLE, TableConfig
 from medcyclegan.errors import ConfigError
 
 Checked = TypeVar("Checked", bound=BaseModel)
 Sections = tuple[type[BaseModel], ...]  # the one class of a section, or one for each kind
+
+VOLUME_TAGS: dict[str | int, Sections] = {PATH: (), LIST: (), TABLE: (TableConfig,)}
 
 EXPECTED: dict[str, Callable[[dict[str, Any]], str]] = {
     "bool_type": lambda _: "true or false",
@@ -30,6 +33,7 @@ EXPECTED: dict[str, Callable[[dict[str, Any]], str]] = {
     "model_attributes_type": lambda _: "a section (keys and values)",
     "model_type": lambda _: "a section (keys and values)",
     "string_pattern_mismatch": lambda context: f"text like {context['pattern'].strip('^$')}",
+    "string_too_short": lambda _: "text that is not empty",
     "string_too_long": lambda context: f"at most {context['max_length']} characters",
     "string_type": lambda _: "text",
     "union_tag_invalid": lambda context: context["expected_tags"].replace(", ", " or "),
@@ -64,12 +68,15 @@ def refusal(root: type[BaseModel], error: ValidationError, sources: Sources) -> 
 def _locate(root: type[BaseModel], found: ErrorDetails) -> tuple[KeyPath, type[BaseModel]]:
     """Return the key's path as written in YAML, and the class of the section it stands in.
 
-    Pydantic's own location also names the kind wherever a section comes in several.
+    Pydantic's own location also names the kind wherever a value comes in several.
     """
     path: list[str | int] = []
     owner = root
     inside: Sections = (root,)
     for part in found["loc"]:
+        if part in VOLUME_TAGS:
+            inside = VOLUME_TAGS[part]
+            continue
         if len(inside) > 1:
             inside = tuple(section for section in inside if _kind(section) == part)
             continue

@@ -2,38 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from medcyclegan.config.section import Number, Section, WholeNumber
+from medcyclegan.config.volumes import Volumes
 
 AtLeastOne = Annotated[WholeNumber, Field(ge=1)]
 
 
-def _paths(value: Any) -> Any:
-    texts = value if isinstance(value, list) else [value]
-    if not texts or not all(isinstance(text, str) and text for text in texts):
-        raise ValueError("must be a path or a list of paths (files, folders or globs)")
-    return _without_nul(value, texts)
-
-
-def _path(value: Any) -> Any:
-    if not isinstance(value, str) or not value:
-        raise ValueError("must be a path")
-    return _without_nul(value, [value])
-
-
-def _without_nul(value: Any, texts: list[str]) -> Any:
-    if any("\0" in text for text in texts):
-        raise ValueError("must be a path: it holds a NUL character")
-    return value
-
-
-OnePath = Annotated[str, BeforeValidator(_path)]
 DEVICES = "auto|cpu|mps|cuda(:[0-9]+)?"
 DomainName = Annotated[str, Field(pattern=r"^[a-z0-9_-]+$", max_length=64)]
-Paths = Annotated[str | list[str], BeforeValidator(_paths)]
 
 
 class DomainConfig(Section):
@@ -41,8 +21,9 @@ class DomainConfig(Section):
 
     name: DomainName
     """What people call it, for example `contrast`: small letters, digits, _ and -."""
-    volumes: Paths
-    """File, folder or glob, or a list of them; relative to the working directory."""
+    volumes: Volumes
+    """File, folder, glob or rows of a table, or a list of them; relative to the working
+    directory."""
 
 
 class DomainsConfig(Section):
@@ -75,8 +56,17 @@ class WindowConfig(Section):
         return self
 
 
-class SlicesConfig(Section):
-    """The slices that networks are trained on."""
+class ReadingConfig(Section):
+    """What readers do with volumes that they refuse otherwise."""
+
+    resample_tilt: bool = False
+    """A series with gantry tilt is resampled to a right-angled grid."""
+    split_4d: bool = False
+    """A file of several volumes is read as one volume for each."""
+
+
+class GridConfig(Section):
+    """The grid of slices that networks see."""
 
     size: Annotated[WholeNumber, Field(ge=1, le=4096)] = 256
     """Height and width of a training crop, pixels."""
@@ -91,6 +81,14 @@ class SlicesConfig(Section):
         if value % 2 == 0:
             raise ValueError(f"must be odd (the slice and as many on either side), got {value}")
         return value
+
+
+class SlicesConfig(GridConfig):
+    """The slices that networks are trained on."""
+
+    match_position: bool = True
+    """Whether a step shows like with like: slices of both domains from the same part of the body,
+    told by body size, lung, bone and soft tissue. Parts that one domain lacks are not drawn."""
 
 
 class TrainingConfig(Section):

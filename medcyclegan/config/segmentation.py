@@ -10,9 +10,10 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from medcyclegan.config.messages import validated
 from medcyclegan.config.section import Number, Section, WholeNumber, section_of_kind
-from medcyclegan.config.sections import DEVICES, OnePath, WindowConfig
+from medcyclegan.config.sections import DEVICES, WindowConfig
 from medcyclegan.config.segmentation_networks import NetworkConfig, Unet2dConfig
 from medcyclegan.config.sources import read_sources
+from medcyclegan.config.volumes import OnePath
 
 FOLDER = "segmentation"  # of shipped configs
 TRANSLATING = ("cyclegan_offline", "cyclegan_on_the_fly", "cyclegan_strong")

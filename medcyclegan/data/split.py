@@ -8,6 +8,7 @@ from typing import NamedTuple
 from medcyclegan.data.store import StoredVolume
 from medcyclegan.domains import Pair
 
+UNEVEN = 2  # times as many patients as the other domain is worth a word
 LEAST_PATIENTS = 5  # a domain with fewer gives none away for validation
 
 
@@ -45,6 +46,26 @@ def split_volumes(volumes: Pair[list[StoredVolume]], fraction: float) -> Split:
         return Split(train, validation, f"{counts}: {few}all train")
     held = f"{len(chosen & patients.a)} and {len(chosen & patients.b)}"
     return Split(train, validation, f"{counts}: {held} of them validate, the others train")
+
+
+def balance(volumes: Pair[list[StoredVolume]], names: Pair[str]) -> str:
+    """Return how much oftener a patient of the smaller domain is drawn; empty below twice.
+
+    Both domains are drawn from equally often, each evenly by patient, however many it has.
+
+    Args:
+        volumes: that train.
+        names: of the domains.
+    """
+    counts = [len({volume.facts.patient for volume in domain}) for domain in volumes]
+    small, large = sorted(range(2), key=counts.__getitem__)
+    times = counts[large] / counts[small]
+    if times < UNEVEN:
+        return ""
+    return (
+        f"{counts[small]} patients of {names[small]} to {counts[large]} of {names[large]}: both "
+        f"domains are drawn equally often, so each of the few comes up {times:.0f} times as often"
+    )
 
 
 def split_patients(patients: Pair[set[str]], fraction: float) -> frozenset[str]:

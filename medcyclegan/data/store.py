@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
+import math
 import os
-import sys
 import zlib
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from monai.data.meta_tensor import MetaTensor
 from monai.transforms.compose import Compose
 
-from medcyclegan.body import Box, body_box, body_mask
+from medcyclegan.data.cache import GB, entries, entry_files, limit_bytes, slices_folder, trim
+from medcyclegan.data.facts import SliceFacts, find_bodies, parse_facts
 from medcyclegan.data.transforms import ExtractSlicesd, ReadVolumed, read
 from medcyclegan.errors import InputError, MedCycleGANError, VolumeError
-from medcyclegan.files import atomic_path, sha256, write_json
+from medcyclegan.files import NOT_OURS, atomic_path, write_json
 from medcyclegan.intensity import Window
 from medcyclegan.slices import slice_frame
 from medcyclegan.volume import Volume, spacing_mm
@@ -31,29 +34,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-STORE_VERSION = 2  # to be raised when readers, grid or layout change: older entries are not found
-LEAST_BODY = 0.05  # a slice with less body than this share of its volume's largest is not drawn
-
-
-@dataclass(frozen=True)
-class SliceFacts:
-    """What is known of a stored volume besides its voxels.
-
-    Args:
-        patient: key to split by patient.
-        plane: "axial", "coronal" or "sagittal".
-        spacing_mm: distance of slices, rows and columns, mm.
-        boxes: the body's box in each slice.
-        drawn: the slices that show enough body to be drawn, ascending.
-        warnings: what the reader found odd and could read right all the same.
-    """
-
-    patient: str
-    plane: str
-    spacing_mm: tuple[float, float, float]
-    boxes: tuple[Box, ...]
-    drawn: tuple[int, ...]
-    warnings: tuple[str, ...]
+STORE_VERSION = 3  # to be raised when readers, grid or layout change: older entries are not found
 
 
 class StoredVolume(NamedTuple):
@@ -84,7 +65,8 @@ class SliceStore:
     HU are clipped to the window before they are resampled, as in translation, so that no metal,
     bone or lung beyond it bleeds into its neighbours. The key hashes the bytes of the volume's
     files, window, grid and the version of the store: a file that changed is another entry, one
-    that moved or was copied is the same. Two files of equal bytes are one patient.
+    that moved or was copied is the same. Two files of equal bytes are one patient. How large the
+    store may grow is said in `medcyclegan.data.cache`.
 
     Args:
         spacing_mm: in-plane spacing of the training grid, mm; None keeps each volume's own.
@@ -93,6 +75,7 @@ class SliceStore:
         warn: is told when a damaged entry is made anew; by default the log.
 
     Raises:
+        InputError: MEDCYCLEGAN_CACHE_GB is no number.
         MedCycleGANError: the folder cannot be made.
     """
 
@@ -105,8 +88,10 @@ class SliceStore:
     ) -> None:
         self.spacing_mm = spacing_mm
         self.window = window
-        self.folder = folder or cache_folder() / "slices"
+        self.folder = folder or slices_folder()
         self._warn = warn
+        self._used: set[str] = set()
+        self._limit = limit_bytes()
         self._to_slices = Compose([ReadVolumed("ct"), ExtractSlicesd("ct", spacing_mm)])
         self._make_folder()
 
@@ -132,6 +117,7 @@ class SliceStore:
         seen = f"{content} {self.window} spacing {self.spacing_mm} version {STORE_VERSION}"
         key = hashlib.sha256(seen.encode()).hexdigest()
         stored = self._open(key)
+        self._used.add(key)
         if stored is None:
             self._fill(key, source, content)
             stored = self._open(key)
@@ -142,7 +128,9 @@ class SliceStore:
             )
         return stored
 
-    def load_domain(self, name: str, sources: Iterable[Source | Volume]) -> StoredDomain:
+    def load_domain(
+        self, name: str, sources: Sequence[Source | Volume], patients: Sequence[str] = ()
+    ) -> StoredDomain:
         """Return the volumes of a domain that can be trained on.
 
         A volume that cannot be read right, or shows no body, is left out with a message, as long
@@ -151,12 +139,14 @@ class SliceStore:
         Args:
             name: the domain's name, for the error.
             sources: its volumes.
+            patients: a patient key for each source, where it is not empty instead of its own.
 
         Raises:
             InputError: none of them can be used.
         """
         domain = StoredDomain([], [])
-        for source in sources:
+        named = patients or [""] * len(sources)
+        for source, patient in zip(sources, named, strict=True):
             try:
                 stored = self.load(source)
             except VolumeError as error:
@@ -165,7 +155,8 @@ class SliceStore:
             path = source.provenance.path if isinstance(source, Volume) else source.path
             domain.messages.extend(f"{path}: {line}" for line in stored.facts.warnings)
             if stored.facts.drawn:
-                domain.volumes.append(stored)
+                facts = replace(stored.facts, patient=patient or stored.facts.patient)
+                domain.volumes.append(StoredVolume(stored.slices, facts))
             else:
                 domain.messages.append(f"{path}: left out, no slice shows a body")
         if not domain.volumes:
@@ -173,21 +164,40 @@ class SliceStore:
             raise InputError(f"domain {name}: no volume that can be trained on; {reason}")
         return domain
 
-    def _paths(self, key: str) -> tuple[Path, Path]:
-        return self.folder / f"{key}.npy", self.folder / f"{key}.json"
+    def trim(self) -> None:
+        """Keep the store within its limit, MEDCYCLEGAN_CACHE_GB, now that a run has all it needs.
+
+        Entries that were not used for longest go first; those of this run stay, and those of
+        others are on the disk until they end.
+        """
+        removed = trim(self.folder, self._limit, self._used)
+        if removed:
+            size = sum(entry.size for entry in removed) / GB
+            _log.info("%s: %d entries (%.1f GB) made room", self.folder, len(removed), size)
+        own = sum(entry.size for entry in entries(self.folder) if entry.key in self._used)
+        if own > self._limit:
+            self._warn(
+                f"{self.folder}: the slices of this run take {own / GB:.1f} GB, more than the "
+                f"limit of {self._limit / GB:g}; raise MEDCYCLEGAN_CACHE_GB"
+            )
 
     def _open(self, key: str) -> StoredVolume | None:
         """Return an entry; None where there is none, or none that is whole."""
-        array_path, facts_path = self._paths(key)
+        array_path, facts_path = entry_files(self.folder, key)
         if not facts_path.exists():
             return None
         try:
             entry = json.loads(facts_path.read_bytes())
-            slices = np.load(array_path, mmap_mode="r", allow_pickle=False)
-            if zlib.crc32(slices) == entry["crc32"]:
-                return StoredVolume(slices, _facts(entry, len(slices)))
+            slices = _mapped(array_path)
+            if zlib.crc32(slices.data) == entry["crc32"]:
+                facts = parse_facts(entry, len(slices))
+                with contextlib.suppress(OSError):
+                    os.utime(facts_path)  # the last use; another run may just have removed it
+                return StoredVolume(slices, facts)
             reason = "its voxels changed"
-        except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
+        except NOT_OURS as error:
+            if not facts_path.exists():
+                return None  # another run made room
             reason = str(error).partition("\n")[0]
         self._warn(f"{array_path}: damaged ({reason}); the volume is read anew")
         return None
@@ -197,66 +207,52 @@ class SliceStore:
         clipped = replace(volume, array=volume.array.clip(self.window.low_hu, self.window.high_hu))
         stack: MetaTensor = self._to_slices({"ct": clipped})["ct"]
         hu = np.ascontiguousarray(np.rint(stack.numpy()[0]), np.int16)
-        boxes, drawn = _bodies(self._to_slices({"ct": volume})["ct"].numpy()[0])
+        spacing = spacing_mm(stack.affine.numpy())
+        bodies = find_bodies(self._to_slices({"ct": volume})["ct"].numpy()[0], spacing)
         # Only DICOM and volumes in memory name their patient; a path would not be the same
         # wherever the file lies.
         named = isinstance(source, Volume) or source.format == "dicom"
         facts = SliceFacts(
             patient=(named and volume.provenance.patient) or content,
             plane=slice_frame(volume.array.shape, volume.affine).plane,
-            spacing_mm=spacing_mm(stack.affine.numpy()),
-            boxes=boxes,
-            drawn=drawn,
+            spacing_mm=spacing,
+            boxes=bodies.boxes,
+            drawn=bodies.drawn,
             warnings=tuple(volume.provenance.warnings),
+            tissues=bodies.tissues,
         )
-        array_path, facts_path = self._paths(key)
+        array_path, facts_path = entry_files(self.folder, key)
         with atomic_path(array_path) as temporary:
             np.save(temporary, hu, allow_pickle=False)
         write_json(facts_path, asdict(facts) | {"crc32": zlib.crc32(hu.data)})
 
 
-def cache_folder() -> Path:
-    """Return where what can be made again is kept: MEDCYCLEGAN_CACHE, else the user's cache."""
-    if chosen := os.environ.get("MEDCYCLEGAN_CACHE"):
-        return Path(chosen)
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "medcyclegan"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "medcyclegan"
-
-
 def _content(source: Source | Volume) -> str:
     """Return a hash of all that decides what is stored of a volume, grid and version apart."""
     if not isinstance(source, Volume):
-        try:
-            return sha256(*source.files)
-        except OSError as error:
-            reason = f"{source.path}: cannot be read ({error.strerror}); check its permissions"
-            raise VolumeError(reason) from error
+        from medcyclegan.io import source_sha256
+
+        return source_sha256(source)
     digest = hashlib.sha256(source.array.tobytes())
     digest.update(repr((source.array.shape, source.array.dtype.str)).encode())
     digest.update(source.affine.tobytes() + source.provenance.patient.encode())
     return digest.hexdigest()
 
 
-def _bodies(hu: npt.NDArray[np.float32]) -> tuple[tuple[Box, ...], tuple[int, ...]]:
-    """Return the body's box in each slice, and the slices that show enough of it to be drawn."""
-    masks = body_mask(hu)
-    areas = masks.sum(axis=(1, 2))
-    enough = (areas > 0) & (areas >= LEAST_BODY * areas.max())
-    return tuple(body_box(mask) for mask in masks), tuple(np.flatnonzero(enough).tolist())
+def _mapped(path: Path) -> npt.NDArray[np.int16]:
+    """Return the array in a .npy file, memory-mapped and read-only.
 
-
-def _facts(entry: dict[str, Any], slices: int) -> SliceFacts:
-    """Return facts from JSON; ValueError, KeyError or TypeError where they are not whole."""
-    boxes = tuple(Box(*(int(edge) for edge in box)) for box in entry["boxes"])
-    if len(boxes) != slices:
-        raise ValueError(f"{len(boxes)} body boxes for {slices} slices")
-    across, rows, columns = entry["spacing_mm"]
-    return SliceFacts(
-        patient=entry["patient"],
-        plane=entry["plane"],
-        spacing_mm=(float(across), float(rows), float(columns)),
-        boxes=boxes,
-        drawn=tuple(int(index) for index in entry["drawn"]),
-        warnings=tuple(entry["warnings"]),
-    )
+    A `numpy.memmap` would keep a file open for each volume, and a thousand are all that a process
+    may have; PyTorch's mapping keeps none.
+    """
+    with path.open("rb") as stream:
+        np.lib.format.read_magic(stream)
+        shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
+        start = stream.tell()
+    size = path.stat().st_size
+    if fortran or dtype != np.int16 or len(shape) != 3 or size != start + 2 * math.prod(shape):
+        raise ValueError("not the array that was written")
+    whole = torch.from_file(str(path), shared=False, size=size // 2, dtype=torch.int16)
+    slices: npt.NDArray[np.int16] = whole.numpy()[start // 2 :].reshape(shape)
+    slices.flags.writeable = False
+    return slices

@@ -12,7 +12,7 @@ import torch
 from pydantic import ValidationError
 
 from medcyclegan import files
-from medcyclegan.config import SlicesConfig, WindowConfig, parse_model
+from medcyclegan.config import GridConfig, WindowConfig, parse_model
 from medcyclegan.config.section import Section
 from medcyclegan.config.sections import DomainName
 from medcyclegan.domains import Pair
@@ -105,7 +105,7 @@ class _Names(Section):
     b: DomainName
 
 
-class _Stored(SlicesConfig):
+class _Stored(GridConfig):
     """The card as it stands in the file: what a stranger wrote is checked like a config."""
 
     format: Literal[1]

@@ -10,7 +10,14 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medcyclegan.config import Config, load_config, parse_config, parse_model, shipped_configs
+from medcyclegan.config import (
+    Config,
+    TableConfig,
+    load_config,
+    parse_config,
+    parse_model,
+    shipped_configs,
+)
 from medcyclegan.config.cyclegan import DomainWeights
 from medcyclegan.config.networks import ResnetConfig, UnetConfig
 from medcyclegan.errors import ConfigError
@@ -120,9 +127,31 @@ def test_defaults_fill_what_is_left_out() -> None:
         ("window.low_hu=700", "--set window.low_hu: window: low_hu 700 must be below high_hu 600"),
         ("domains.a.name=noncontrast", "a and b are both named 'noncontrast'"),
         ("domains.a.name=Con Trast", "must be text like [a-z0-9_-]+, got 'Con Trast'"),
-        ("domains.a.volumes=[]", "must be a path or a list of paths"),
-        ("domains.a.volumes=[1]", "must be a path or a list of paths"),
+        (
+            "domains.a.volumes=[]",
+            "must be a path (file, folder or glob), {csv: FILE, ...}, or a list",
+        ),
+        (
+            "domains.a.volumes=[1]",
+            "must be a path (file, folder or glob), {csv: FILE, ...}, or a list",
+        ),
         ('domains.a.volumes="a\\0b"', "holds a NUL character"),
+        ("domains.a.volumes=[a, [b]]", "domains.a.volumes.1: must be a path (file, folder"),
+        ("domains.a.volumes=[a, '']", "domains.a.volumes.1: must be a path (file, folder"),
+        ("domains.a.volumes={}", "domains.a.volumes.csv: is missing"),
+        (
+            "domains.a.volumes={csv: x, colunm: p}",
+            "domains.a.volumes.colunm: unknown key (did you mean 'column'?)",
+        ),
+        ("domains.a.volumes=[y, {csv: x, z: 1}]", "domains.a.volumes.1.z: unknown key; known here"),
+        ("domains.a.volumes={csv: 3}", "domains.a.volumes.csv: must be a path"),
+        ("domains.a.volumes={csv: x, column: ''}", "must be text that is not empty, got ''"),
+        ("domains.a.volumes={csv: x, patient: 3}", "must be text, got 3"),
+        ("domains.a.volumes={csv: x, where: 3}", "must be a section: the name of a column"),
+        ("domains.a.volumes={csv: x, where: {a: [[1]]}}", "column 'a': must be text, a number"),
+        ("domains.a.volumes={csv: x, where: {a: []}}", "column 'a': must be text, a number"),
+        ("reading.split4d=true", "unknown key (did you mean 'split_4d'?)"),
+        ("slices.match_position=maybe", "must be true or false, got 'maybe'"),
         ("output=", "--set output: must be a path"),
         ("output.x=1", "--set output.x: output: must be a path"),
         ("training.seed", "--set training.seed: write KEY=VALUE"),
@@ -166,6 +195,43 @@ def test_what_is_missing_is_put_down_to_its_section(tmp_path: Path) -> None:
     assert "is no config" in refused(path)
     with pytest.raises(ConfigError, match=r"^config: domains: is missing$"):
         parse_config({"output": "x"})
+
+
+def test_rows_of_a_table_survive_the_round_trip(minimal: Path) -> None:
+    where = "{phase: contrast, accepted: true, kvp: [120, 100.5]}"
+    config = load_config(
+        minimal,
+        [
+            f"domains.a.volumes={{csv: t.csv, column: p, where: {where}, patient: id, folder: f}}",
+            "domains.b.volumes=[x, {csv: t.csv, series: uid}]",
+        ],
+    )
+    assert config.domains.a.volumes == TableConfig(
+        csv="t.csv",
+        column="p",
+        where={"phase": "contrast", "accepted": "true", "kvp": ["120", "100.5"]},
+        patient="id",
+        folder="f",
+    )
+    assert config.domains.b.volumes == ["x", TableConfig(csv="t.csv", series="uid")]
+    minimal.write_text(config.to_yaml())
+    assert load_config(minimal) == config
+
+
+def test_a_table_is_refused_by_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "ct.yaml"
+    path.write_text(
+        "domains:\n  a:\n    name: x\n    volumes:\n      - y\n      - csv: t.csv\n"
+        "        wher: {a: b}\n  b: {name: y, volumes: y}\noutput: z\n"
+    )
+    assert refused(path).startswith(f"{path}:7: domains.a.volumes.1.wher: unknown key (did you")
+
+
+def test_positions_are_matched_unless_a_recipe_says_otherwise() -> None:
+    assert load_config("ct_contrast.yaml").slices.match_position
+    assert load_config("ct_contrast_small.yaml").slices.match_position
+    assert not load_config("demo.yaml").slices.match_position
+    assert not load_config("cyclegan_2017.yaml").slices.match_position
 
 
 def test_numbers_that_yaml_reads_as_text(minimal: Path) -> None:

@@ -8,15 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medcyclegan.body import Box
-from medcyclegan.data.split import LEAST_PATIENTS, split_patients, split_volumes
-from medcyclegan.data.store import SliceFacts, StoredVolume
+from medcyclegan.data.facts import SliceFacts
+from medcyclegan.data.split import LEAST_PATIENTS, balance, split_patients, split_volumes
+from medcyclegan.data.store import StoredVolume
 from medcyclegan.domains import Pair
 
 KEYS = st.sets(st.integers(0, 60).map(str), max_size=40)
 
 
 def volume(patient: str) -> StoredVolume:
-    facts = SliceFacts(patient, "axial", (1.0, 1.0, 1.0), (Box(0, 2, 0, 2),), (0,), ())
+    facts = SliceFacts(
+        patient, "axial", (1.0, 1.0, 1.0), (Box(0, 2, 0, 2),), (0,), (), ((1.0,) * 5,)
+    )
     return StoredVolume(np.zeros((1, 2, 2), np.int16), facts)
 
 
@@ -70,3 +73,27 @@ def test_too_few_patients_all_train_and_it_is_said(few: int) -> None:
     assert split.train == volumes
     assert split.validation == Pair([], [])
     assert "too few for a validation split" in split.message
+
+
+@pytest.mark.parametrize(("few", "many", "times"), [(4, 72, 18), (3, 7, 2), (2, 3, 0), (5, 5, 0)])
+def test_how_much_oftener_the_few_are_drawn_is_said(few: int, many: int, times: int) -> None:
+    small = [volume(f"a{n}") for n in range(few)]
+    large = [volume(f"b{n}") for n in range(many) for _ in range(2)]
+    said = balance(Pair(large, small), Pair("plain", "contrast"))
+    if not times:
+        assert not said
+        return
+    assert said.startswith(f"{few} patients of contrast to {many} of plain")
+    assert said.endswith(f"{times} times as often")
+
+
+def test_a_patient_named_by_a_table_in_both_domains_stays_on_one_side() -> None:
+    """Keys are compared, wherever they come from: volumes of one key never part."""
+    a = [volume(f"p{n}") for n in range(6)]
+    for prefix in range(20):
+        b = [volume(f"p{n}") for n in range(3)] + [volume(f"{prefix}q{n}") for n in range(5)]
+        split = split_volumes(Pair(a, b), 0.3)
+        trains = {v.facts.patient for side in split.train for v in side}
+        validates = {v.facts.patient for side in split.validation for v in side}
+        assert validates
+        assert not trains & validates

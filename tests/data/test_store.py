@@ -7,13 +7,15 @@ import os
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import nibabel
 import numpy as np
 import pytest
 
-from medcyclegan.data.store import SliceStore, StoredVolume, cache_folder
+from medcyclegan.data.cache import cache_folder, entries, trim
+from medcyclegan.data.store import SliceStore, StoredVolume
 from medcyclegan.data.transforms import ExtractSlicesd, ReadVolumed, read
 from medcyclegan.errors import InputError, MedCycleGANError
 from medcyclegan.intensity import Window
@@ -74,10 +76,39 @@ def test_metal_beyond_the_window_does_not_bleed(tmp_path: Path) -> None:
 
 def test_slices_are_mapped_and_cannot_be_written(tmp_path: Path) -> None:
     slices = SliceStore(None, WINDOW, tmp_path / "slices").load(body()).slices
-    assert isinstance(slices, np.memmap)
+    maps = Path("/proc/self/maps")
+    if maps.exists():
+        assert str(tmp_path) in maps.read_text()
     assert slices.flags.c_contiguous, "a slice lies in one piece"
     with pytest.raises(ValueError, match="read-only"):
         slices[0, 0, 0] = 0
+
+
+def test_volumes_that_are_open_hold_no_file_open(tmp_path: Path) -> None:
+    """A process may have a thousand files open, and a cohort more volumes than that."""
+    descriptors = Path("/proc/self/fd")
+    if not descriptors.exists():
+        pytest.skip("no /proc here")
+    store = SliceStore(None, WINDOW, tmp_path / "slices")
+    before = len(list(descriptors.iterdir()))
+    kept = [store.load(body(hu=hu)) for hu in range(20)]
+    assert len(list(descriptors.iterdir())) == before
+    assert [int(one.slices.max()) for one in kept] == list(range(20))
+
+
+def test_tissues_of_each_slice_are_kept(tmp_path: Path) -> None:
+    array = np.full((40, 40, 3), -1000, np.int16)
+    array[5:35, 5:35, :2] = 40
+    array[10:20, 10:20, 1] = -800
+    volume = Volume(array, np.diag([-2.0, -2.0, 5.0, 1.0]))
+    tissues = SliceStore(None, WINDOW, tmp_path / "slices").load(volume).facts.tissues
+    assert len(tissues) == 3
+    assert tissues[0] == pytest.approx((36, 0, 0, 1, 0), rel=0.01)
+    lung = 1 / 9
+    assert tissues[1] == pytest.approx((36, lung, 0, 1 - lung, 0), rel=0.01), (
+        "of HU, not of the window"
+    )
+    assert tissues[2] == (0, 0, 0, 0, 0)
 
 
 def test_slices_with_next_to_no_body_are_not_drawn(tmp_path: Path) -> None:
@@ -105,7 +136,9 @@ def test_other_voxels_spacing_geometry_or_patient_are_another_entry(
     assert len(count_reads) == 6
 
 
-@pytest.mark.parametrize("damage", ["flip", "truncate", "lose", "json", "facts", "boxes"])
+@pytest.mark.parametrize(
+    "damage", ["flip", "truncate", "lose", "json", "facts", "boxes", "tissues", "type"]
+)
 def test_a_damaged_entry_is_made_anew_with_a_warning(tmp_path: Path, damage: str) -> None:
     warnings: list[str] = []
     folder = tmp_path / "slices"
@@ -124,6 +157,12 @@ def test_a_damaged_entry_is_made_anew_with_a_warning(tmp_path: Path, damage: str
         facts_path.write_bytes(facts_path.read_bytes()[:-20])
     elif damage == "facts":
         facts_path.write_text(json.dumps({"crc32": facts["crc32"]}))
+    elif damage == "tissues":
+        facts_path.write_text(
+            json.dumps(facts | {"tissues": [row[1:] for row in facts["tissues"]]})
+        )
+    elif damage == "type":
+        np.save(array_path, good.slices.astype(np.float32))
     else:
         facts_path.write_text(json.dumps(facts | {"boxes": facts["boxes"][1:]}))
     assert not warnings
@@ -246,3 +285,82 @@ def test_what_the_reader_found_odd_is_said_each_time(tmp_path: Path) -> None:
     store = SliceStore(None, WINDOW, tmp_path / "slices")
     for _ in range(2):
         assert "has an offset" in store.load_domain("a", [odd]).messages[0]
+
+
+def test_a_patient_named_from_outside_goes_before_the_files_own(tmp_path: Path) -> None:
+    store = SliceStore(None, WINDOW, tmp_path / "slices")
+    domain = store.load_domain("a", [body(), body(hu=50, patient="q")], ["named", ""])
+    assert [volume.facts.patient for volume in domain.volumes] == ["named", "q"]
+    again = store.load_domain("a", [body()])
+    assert again.volumes[0].facts.patient == "p", "the store keeps what the file says"
+
+
+def used_days_ago(folder: Path, days: float) -> None:
+    """Set back the last use of all entries."""
+    then = time.time() - days * 86400
+    for path in folder.iterdir():
+        os.utime(path, (then, then))
+
+
+def test_what_was_not_used_for_longest_makes_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "slices"
+    for days, hu in ((3, 1), (2, 2), (1, 3)):
+        store = SliceStore(None, WINDOW, tmp_path / str(hu))
+        store.load(body(hu=hu))
+        used_days_ago(store.folder, days)
+        folder.mkdir(exist_ok=True)
+        for path in store.folder.iterdir():
+            path.rename(folder / path.name)
+    newest_first = [entry.key for entry in entries(folder)]
+    size = entries(folder)[0].size
+    monkeypatch.setenv("MEDCYCLEGAN_CACHE_GB", str(2.5 * size / 1e9))
+    store = SliceStore(None, WINDOW, folder)
+    store.load(body(hu=1))  # the oldest is of use again
+    assert entries(folder)[0].key == newest_first[2]
+    store.trim()
+    assert {entry.key for entry in entries(folder)} == {newest_first[0], newest_first[2]}
+
+
+def test_a_run_keeps_all_it_uses_even_above_the_limit_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MEDCYCLEGAN_CACHE_GB", "1e-6")
+    warnings: list[str] = []
+    store = SliceStore(None, WINDOW, tmp_path / "slices", warnings.append)
+    kept = [store.load(body(hu=hu)) for hu in (1, 2)]
+    store.trim()
+    assert len(entries(store.folder)) == 2
+    assert len(warnings) == 1
+    assert "MEDCYCLEGAN_CACHE_GB" in warnings[0]
+    other = SliceStore(None, WINDOW, tmp_path / "slices", warnings.append)
+    other.load(body(hu=3))
+    other.trim()
+    assert len(entries(store.folder)) == 1
+    assert [int(one.slices.max()) for one in kept] == [1, 2], "what is open stays readable"
+
+
+def test_an_entry_that_another_run_removes_is_made_again_in_silence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warnings: list[str] = []
+    store = SliceStore(None, WINDOW, tmp_path / "slices", warnings.append)
+    store.load(body())
+    loads = json.loads
+
+    def and_then_gone(text: bytes) -> object:
+        trim(store.folder, 0)
+        monkeypatch.setattr("medcyclegan.data.store.json.loads", loads)
+        return loads(text)
+
+    monkeypatch.setattr("medcyclegan.data.store.json.loads", and_then_gone)
+    assert store.load(body()).facts.drawn == (2, 3, 4, 5)
+    assert not warnings
+
+
+@pytest.mark.parametrize("typed", ["much", "-1", "nan"])
+def test_a_limit_that_is_no_size_is_refused(monkeypatch: pytest.MonkeyPatch, typed: str) -> None:
+    monkeypatch.setenv("MEDCYCLEGAN_CACHE_GB", typed)
+    with pytest.raises(InputError, match=f"MEDCYCLEGAN_CACHE_GB={typed}: must be a number"):
+        SliceStore(None, WINDOW)

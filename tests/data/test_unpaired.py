@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medcyclegan.body import Box, body_box
-from medcyclegan.data.store import SliceFacts, StoredVolume
+from medcyclegan.data.facts import SliceFacts
+from medcyclegan.data.position import PositionGroups
+from medcyclegan.data.store import StoredVolume
 from medcyclegan.data.unpaired import JITTER, UnpairedSlices
 from medcyclegan.domains import Pair
 from medcyclegan.intensity import Window
@@ -25,7 +28,10 @@ def stored(
     boxes = tuple(body_box(plane > -200) for plane in slices)
     everything = tuple(range(len(slices))) if drawn is None else tuple(drawn)
     return StoredVolume(
-        slices, SliceFacts(patient, "axial", (3.0, 1.0, 1.0), boxes, everything, ())
+        slices,
+        SliceFacts(
+            patient, "axial", (3.0, 1.0, 1.0), boxes, everything, (), ((1.0,) * 5,) * len(slices)
+        ),
     )
 
 
@@ -158,6 +164,68 @@ def test_patients_count_evenly_however_long_their_scans() -> None:
     short = [stored(np.full((1, 16, 16), 0, np.int16), "short")]
     unit = batches(long + short, batch_size=400).batch(0).a
     assert 0.4 < float((unit.amax(dim=(1, 2, 3)) > 0.5).float().mean()) < 0.6
+
+
+def test_a_patient_of_the_smaller_domain_is_drawn_eighteen_times_as_often() -> None:
+    """Each domain fills half of every batch, evenly by patient, whatever its size."""
+    few = [stored(np.full((3, 16, 16), 400, np.int16), "f0")]
+    few.append(stored(np.full((9, 16, 16), 500, np.int16), "f1"))
+    many = [stored(np.full((4, 16, 16), 10 * n, np.int16), f"m{n}") for n in range(36)]
+    batch = batches(few, many, batch_size=3600).batch(0)
+    assert batch.a.shape == batch.b.shape
+    of_few = WINDOW.to_hu(batch.a[:, 0, 8, 8]).round().int()
+    of_many = WINDOW.to_hu(batch.b[:, 0, 8, 8]).round().int()
+    assert sorted(set(of_few.tolist())) == [400, 500]
+    assert abs(int((of_few == 400).sum()) - 1800) < 150, "evenly by patient"
+    counts = torch.bincount(of_many // 10, minlength=36)
+    assert len(counts) == 36
+    assert int(counts.min()) > 60, "100 each, give or take"
+    assert int(counts.max()) < 140
+
+
+def test_a_row_of_both_batches_is_of_one_group() -> None:
+    a = [stored(block(20, 20, Box(4, 12, 4, 12), 6), f"a{n}") for n in range(3)]
+    b = [stored(block(20, 20, Box(4, 12, 4, 12), 6), f"b{n}") for n in range(2)]
+    thirds: list[tuple[int, ...]] = [(0, 1), (2, 3), (4, 5)]
+    groups = PositionGroups(np.array([0.7, 0.0, 0.3]), Pair([thirds] * 3, [thirds] * 2), "")
+    sampler = UnpairedSlices(
+        Pair(a, b), window=WINDOW, size=16, neighbors=1, batch_size=2000, seed=0, groups=groups
+    )
+    batch = sampler.batch(0)
+    group_a, group_b = (
+        (WINDOW.to_hu(side.amax(dim=(1, 2, 3))).round().int() // 20).tolist() for side in batch
+    )
+    assert group_a == group_b
+    assert set(group_a) == {0, 2}
+    assert 0.65 < group_a.count(0) / 2000 < 0.75
+
+
+def test_a_group_is_drawn_from_patients_who_have_it() -> None:
+    both = stored(block(20, 20, Box(4, 12, 4, 12), 6), "both")
+    half = stored(block(20, 20, Box(4, 12, 4, 12), 6), "half")
+    drawn: list[list[tuple[int, ...]]] = [[(0, 1, 2), (3, 4, 5)], [(), (4,)]]
+    sampler = UnpairedSlices(
+        Pair([both, half], [both, half]),
+        window=WINDOW,
+        size=16,
+        neighbors=1,
+        batch_size=500,
+        seed=0,
+        groups=PositionGroups(np.array([0.5, 0.5]), Pair(drawn, drawn), ""),
+    )
+    indices = (WINDOW.to_hu(sampler.batch(0).a.amax(dim=(1, 2, 3))) / 10).round().int()
+    assert set(indices.tolist()) == set(range(6))
+    upper = indices[indices >= 3]
+    assert 0.55 < float((upper == 4).float().mean()) < 0.78, "1/2 of one patient, 1/6 of the other"
+
+
+@given(st.integers(-1000, 0), st.integers(1, 1500))
+def test_hu_become_the_very_numbers_of_the_window(low_hu: int, width_hu: int) -> None:
+    window = Window(low_hu, low_hu + width_hu)
+    values = np.linspace(low_hu, low_hu + width_hu, 16 * 16).astype(np.int16).reshape(1, 16, 16)
+    facts = replace(stored(values).facts, boxes=(Box(0, 16, 0, 16),))
+    unit = batches([StoredVolume(values, facts)], window=window, batch_size=1).batch(0).a[0, 0]
+    assert np.array_equal(unit, window.to_unit(values[0].astype(np.float32)))
 
 
 def test_nothing_is_mirrored() -> None:
