@@ -19,6 +19,7 @@ AIR_HU = -850.0  # noise and calibration included, air is below this
 LEAN_HU = -200.0  # fat and all that is denser is above this
 METAL_HU = 4000.0  # denser than any tissue; metal and clipped noise reach it in few voxels
 MOST_HU = 32767  # metal never comes near it
+MOST_ZEROS = 0.2  # noise spreads even a bath of water over many values
 MOST_SAMPLES = 2_000_000
 
 
@@ -58,6 +59,7 @@ def check_hu(array: npt.NDArray[Any]) -> None:
             f"holds values from {low:g} to {high:g}, {_share(sample, 850, 1200):.0%} of them near "
             "1024 and hardly any near -1000: not HU; subtract 1024 or set the intercept to -1024"
         )
+    _check_background(sample, low, high)
     if _share(sample, PADDING_HU, LEAN_HU) < 0.02:
         _check_without_air(sample, low, high)
 
@@ -85,13 +87,18 @@ def _check_scale(sample: npt.NDArray[np.float32], low: float, high: float) -> No
         raise IntensityError(f"{span}: normalised, not HU; give the CT before normalisation")
 
 
+def _check_background(sample: npt.NDArray[np.float32], low: float, high: float) -> None:
+    """Refuse a background of 0, which in HU is water, even around a patient with lungs."""
+    zero = float((sample == 0).mean())
+    if zero > MOST_ZEROS:
+        raise IntensityError(
+            f"holds values from {low:g} to {high:g}, {zero:.0%} of them exactly 0: masked CT or "
+            "MR, not CT in HU; fill the background of a CT with -1024"
+        )
+
+
 def _check_without_air(sample: npt.NDArray[np.float32], low: float, high: float) -> None:
     span = f"holds values from {low:g} to {high:g} and no air, lung or fat below {LEAN_HU:g}"
-    if float((sample == 0).mean()) > 0.2:
-        raise IntensityError(
-            f"{span}, but {float((sample == 0).mean()):.0%} of it exactly 0: masked CT or MR, not "
-            "CT in HU; fill the background of a CT with -1024"
-        )
     soft = _share(sample, LEAN_HU, 300)
     fat = _share(sample, LEAN_HU, -50)
     dark = _share(sample, -20, 10)  # CSF and bile in a CT, the background of an MR

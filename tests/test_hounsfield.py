@@ -24,6 +24,20 @@ def tissue(air: float, fat: float, soft: float, bone: float, seed: int = 0) -> A
 ABDOMEN = tissue(0.3, 0.25, 0.4, 0.05)
 
 
+def crop_of_lung() -> Array:
+    rng = np.random.default_rng(2)
+    return np.rint(np.r_[rng.normal(-870, 40, 19_000), rng.normal(20, 60, 1000)]).astype(np.int16)
+
+
+def water_bath() -> Array:
+    rng = np.random.default_rng(3)
+    return np.rint(np.r_[rng.normal(0, 4, 12_000), rng.normal(-1000, 4, 8000)]).astype(np.int16)
+
+
+def cone_beam() -> Array:
+    return (ABDOMEN - 150 + np.random.default_rng(4).normal(0, 80, ABDOMEN.size)).astype(np.int16)
+
+
 @pytest.mark.parametrize(
     "array",
     [
@@ -38,6 +52,13 @@ ABDOMEN = tissue(0.3, 0.25, 0.4, 0.05)
         pytest.param(np.r_[ABDOMEN, np.full(9000, -3024)], id="padded"),
         pytest.param(np.r_[ABDOMEN, np.full(50, 30000)], id="metal"),
         pytest.param(np.array([-1000.0, -100.0, 50.0, 900.0] * 50), id="phantom without noise"),
+        pytest.param(ABDOMEN.clip(-1024, 3071), id="12 bit"),
+        pytest.param(tissue(0.6, 0.0, 0.1, 0.3), id="head with much bone"),
+        pytest.param(tissue(0, 0.3, 0.6, 0.1).clip(-200, 600), id="cut off at a window's ends"),
+        pytest.param(crop_of_lung(), id="crop of lung"),
+        pytest.param(water_bath(), id="water in a phantom for quality checks"),
+        pytest.param(np.r_[ABDOMEN, np.full(300, 3071)], id="clipped metal"),
+        pytest.param(cone_beam(), id="cone beam, 150 HU off and noisy"),
     ],
 )
 def test_ct_is_accepted(array: Array) -> None:
@@ -72,6 +93,13 @@ def magnetic_resonance() -> Array:
         pytest.param(
             np.r_[tissue(0, 0, 1, 0), np.zeros(30_000)], "exactly 0", id="masked with zero"
         ),
+        pytest.param(
+            np.r_[tissue(0.2, 0.2, 0.55, 0.05), np.zeros(12_000)],
+            "38% of them exactly 0",
+            id="chest masked with zero",
+        ),
+        pytest.param(ABDOMEN / 10, "not CT in HU", id="tenth of HU"),
+        pytest.param(magnetic_resonance() - 30, "not HU|not CT", id="MR with negative values"),
         pytest.param(-ABDOMEN, "not HU", id="inverted"),
         pytest.param(np.full(100, 7), "nothing but 7", id="constant"),
         pytest.param(np.full(100, -3024), "only padding", id="padding alone"),
