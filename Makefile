@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: install demo test check bench
+.PHONY: install demo test check bench fuzz
 
 install: $(INSTALLED)
 
@@ -27,4 +27,13 @@ check: install
 
 bench: install
 	$(BIN)/python tests/benchmarks/bench_training_step.py
+	$(BIN)/python tests/benchmarks/bench_nifti.py
 	$(BIN)/python tests/benchmarks/bench_batches.py
+
+# Each of the targets for so many seconds, half an hour in all; what is found lies in FUZZ_FINDINGS.
+FUZZ_SECONDS ?= 100
+FUZZ_FINDINGS ?= /tmp/medcyclegan-fuzz
+
+fuzz: install
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,fuzz]'
+	$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS) --findings $(FUZZ_FINDINGS) $(FUZZ_TARGETS)
