@@ -80,6 +80,24 @@ def locked(folder: Path) -> Iterator[None]:
             (folder / LOCK).unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Keep other runs out of `folder`, which is made; it is gone again if nothing was put into it.
+
+    Raises:
+        InputError: another run is at work there.
+        MedCycleGANError: the folder cannot be made or written.
+    """
+    absent = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        with locked(folder):
+            yield
+    finally:
+        for path in absent:
+            with contextlib.suppress(OSError):
+                path.rmdir()
+
+
 def check_can_hold(folder: Path) -> None:
     """Check that `folder` is a folder, or that one can be made there.
 

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
+import tempfile
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path, PurePosixPath
+from typing import Any
 
-from medcyclegan.domains import Direction
-from medcyclegan.errors import InputError, MedCycleGANError
-from medcyclegan.files import NOT_OURS, TEMPORARY_PREFIX, sha256, write_bytes
+from medcyclegan.domains import DIRECTIONS, Direction
+from medcyclegan.errors import InputError, MedCycleGANError, VolumeError
+from medcyclegan.files import LOCK, NOT_OURS, TEMPORARY_PREFIX, sha256, write_bytes
+from medcyclegan.io.formats import WRITERS, split_suffix
 
 MANIFEST = "manifest.jsonl"
+SLICE_NAME = re.compile(r"IM\d{4,}\.dcm")  # of the files of a series that we wrote
 
 
 @dataclass(frozen=True)
@@ -25,6 +31,8 @@ class Origin:
         direction: "a_to_b" or "b_to_a".
         model: hash of the weights.
         strength: share of the change that was applied.
+        format: of the output, a key of `io.WRITERS`.
+        keep_identifiers: whether it says of the patient what its DICOM source said.
     """
 
     source: str
@@ -33,6 +41,8 @@ class Origin:
     direction: Direction
     model: str
     strength: float
+    format: str = "nifti"
+    keep_identifiers: bool = False
 
 
 @dataclass(frozen=True)
@@ -42,10 +52,12 @@ class Entry:
     Args:
         origin: what the output was made from.
         output: the translated volume, relative to the folder of the manifest.
-        output_sha256: of its bytes.
+        output_sha256: of its bytes; of a series, of its files' in order of name.
         labels: the label map beside it; None without one.
         labels_sha256: of its bytes.
         versions: of the software that made it.
+        label_names: what the label map's values are called, where its source says.
+        notes: what was odd about the source or done to it on reading, such as gantry tilt.
     """
 
     origin: Origin
@@ -54,11 +66,17 @@ class Entry:
     labels: str | None
     labels_sha256: str | None
     versions: dict[str, str]
+    label_names: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
 
 def labels_beside(output: str) -> str:
-    """Return the name of the label map that goes with an output, relative to the same folder."""
-    return f"labels/{output}"
+    """Return the name of the label map that goes with an output, relative to the same folder.
+
+    >>> labels_beside("p1/ct_b.nii.gz"), labels_beside("p1/ct_b")
+    ('labels/p1/ct_b.nii.gz', 'labels/p1/ct_b.nii.gz')
+    """
+    return f"labels/{split_suffix(output)[0]}.nii.gz"
 
 
 class Manifest:
@@ -91,18 +109,17 @@ class Manifest:
                 "or --overwrite"
             )
 
-    def check_same_making(self, model: str, strength: float) -> None:
-        """Check that all entries were made by this model at this strength.
+    def check_same_making(self, making: Origin) -> None:
+        """Check that all entries are of the model, strength and format of `making`.
 
         Raises:
-            InputError: one was not.
+            InputError: one is not.
         """
         for entry in self.entries.values():
-            if (entry.origin.model, entry.origin.strength) != (model, strength):
+            if _making(entry.origin) != _making(making):
                 raise InputError(
-                    f"{self.folder}: {entry.output} was made by model {entry.origin.model[:12]} at "
-                    f"strength {entry.origin.strength:g}, not by {model[:12]} at {strength:g}; "
-                    "choose another folder, or --overwrite"
+                    f"{self.folder}: {entry.output} was made by {_making(entry.origin)}, not by "
+                    f"{_making(making)}; choose another folder, or --overwrite"
                 )
 
     def is_finished(self, output: str, origin: Origin) -> bool:
@@ -129,6 +146,24 @@ class Manifest:
             self._remove_labels(entry.output)
         self.write()
 
+    def make_room(self, output: str) -> None:
+        """Remove the series that an earlier run left where one is to be written.
+
+        Raises:
+            VolumeError: what is there is no series of ours.
+            MedCycleGANError: it cannot be removed.
+        """
+        path = self.folder / output
+        if not path.exists():
+            return
+        if not path.is_dir() or not all(SLICE_NAME.fullmatch(file.name) for file in path.iterdir()):
+            raise VolumeError(f"{path}: is in the way and no series of ours; remove it")
+        try:
+            with tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=path.parent) as aside:
+                shutil.move(path, aside)  # in one step: half a series never stands there
+        except OSError as error:
+            raise _cannot_remove(path, error) from error
+
     def _remove_labels(self, output: str) -> None:
         name = labels_beside(output)  # whatever the file says: nothing else is ours to remove
         if name in self.entries:
@@ -136,10 +171,7 @@ class Manifest:
         try:
             (self.folder / name).unlink(missing_ok=True)
         except OSError as error:
-            raise MedCycleGANError(
-                f"{self.folder / name}: cannot be removed ({error.strerror}), and its volume has "
-                "no labels any more; remove it"
-            ) from error
+            raise _cannot_remove(self.folder / name, error) from error
 
     def write(self) -> None:
         """Write the file, empty at first: it tells the next run that the folder is ours."""
@@ -153,24 +185,43 @@ class Manifest:
     def _is_whole(self, name: str, expected: str | None) -> bool:
         path = self.folder / name
         try:
-            return path.is_file() and sha256(path) == expected
+            return path.exists() and output_sha256(path) == expected
         except OSError:
             return False
 
 
+def output_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file, or of the files of a series one after the other."""
+    return sha256(*sorted(path.iterdir())) if path.is_dir() else sha256(path)
+
+
+def _cannot_remove(path: Path, error: OSError) -> MedCycleGANError:
+    return MedCycleGANError(
+        f"{path}: is of an earlier run and cannot be removed ({error.strerror}); remove it"
+    )
+
+
+def _making(origin: Origin) -> str:
+    return (
+        f"model {origin.model[:12]} at strength {origin.strength:g} as {origin.format}"
+        f"{' with identifiers' * origin.keep_identifiers}"
+    )
+
+
 def _flat(entry: Entry) -> dict[str, object]:
-    fields = asdict(entry)
-    return fields.pop("origin") | fields
+    flat = asdict(entry)
+    return flat.pop("origin") | flat
 
 
 def _read(path: Path) -> dict[str, Entry]:
     entries: dict[str, Entry] = {}
     try:
         for line in path.read_text(encoding="utf-8").splitlines():
-            fields = json.loads(line)
-            origin = {name: fields.pop(name) for name in Origin.__dataclass_fields__}
-            origin["strength"] = float(origin["strength"])
-            entry = Entry(origin=Origin(**origin), **fields)
+            values = json.loads(line)
+            names = values.keys() & {field.name for field in fields(Origin)}
+            origin = Origin(**{name: values.pop(name) for name in names})
+            entry = Entry(origin=origin, **values)
+            _check_types(entry)
             entries[entry.output] = entry
     except NOT_OURS as error:
         raise InputError(
@@ -180,10 +231,28 @@ def _read(path: Path) -> dict[str, Entry]:
     return entries
 
 
+def _check_types(entry: Entry) -> None:
+    origin = entry.origin
+    texts: tuple[Any, ...] = (
+        *(origin.source, origin.source_sha256, origin.model),
+        *(entry.output, entry.output_sha256),
+        *(text for pair in entry.versions.items() for text in pair),
+        *(text for pair in entry.label_names.items() for text in pair),
+        *entry.notes,
+    )
+    perhaps = (origin.labels_source_sha256, entry.labels, entry.labels_sha256)
+    known = origin.direction in DIRECTIONS and origin.format in WRITERS
+    plain = isinstance(origin.strength, (int, float)) and isinstance(origin.keep_identifiers, bool)
+    text = all(isinstance(value, str) for value in texts)
+    if not (known and plain and text and all(isinstance(v, (str, type(None))) for v in perhaps)):
+        raise TypeError("a field of another type than ours")
+
+
 def _holds_something(folder: Path) -> bool:
     if not folder.is_dir():
         return False
-    return any(not entry.name.startswith(TEMPORARY_PREFIX) for entry in folder.iterdir())
+    ours = (TEMPORARY_PREFIX, LOCK)
+    return any(not entry.name.startswith(ours) for entry in folder.iterdir())
 
 
 def check_paths(inputs: Iterable[Path], out: Path) -> None:
@@ -195,7 +264,8 @@ def check_paths(inputs: Iterable[Path], out: Path) -> None:
     inputs = tuple(inputs)
     for path in inputs:
         if not (path.is_file() or path.is_dir()):
-            raise InputError(f"{path}: no such file or folder")
+            what = "is no regular file" if path.exists() else "no such file or folder"
+            raise InputError(f"{path}: {what}; check the path")
     for path in (out, *out.parents):
         if path.exists() and not path.is_dir():
             where = "is a file" if path == out else f"lies below the file {path}"

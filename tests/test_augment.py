@@ -337,7 +337,7 @@ def test_input_that_cannot_be_used_changes_nothing(here: Path, darker: Translato
     os.mkfifo("pipe")
     _no_change(
         lambda: augment(Path("in"), out, translator=darker, labels=Path("pipe"), say=say),
-        "pipe: no such file",
+        "pipe: is no regular file",
     )
 
 
@@ -543,7 +543,7 @@ def test_models_and_strengths_do_not_mix_in_one_folder(here: Path, darker: Trans
     )
     _no_change(
         lambda: augment(Path("in"), Path("out"), translator=darker, strength=0.5, say=quiet),
-        "strength 1, not by aaaaaaaaaaaa at 0.5",
+        "strength 1 as nifti, not by model aaaaaaaaaaaa at strength 0.5",
     )
     summary = augment(Path("in"), Path("out"), translator=other, overwrite=True, say=quiet)
     assert len(summary.written) == 1
@@ -662,7 +662,14 @@ def run(out, moment):
             return step
         tempfile.mkdtemp = counted(tempfile.mkdtemp)  # nothing is there yet
         os.fsync = counted(os.fsync)  # whole beside its place; then, for the folder, in its place
-        augment(Path("in"), out, checkpoint=Path("run"), labels=Path("masks"), say=lambda line: 0)
+        augment(
+            Path("in"),
+            out,
+            checkpoint=Path("run"),
+            labels=Path("masks"),
+            file_format=sys.argv[1],
+            say=lambda line: 0,
+        )
         os._exit(0)
     return os.waitpid(child, 0)[1]
 
@@ -671,19 +678,22 @@ moment = 1
 while run(Path(f"killed{moment}"), moment) == signal.SIGKILL:
     half = [path for path in Path(f"killed{moment}").rglob("*") if path.is_file()]
     assert run(Path(f"killed{moment}"), 0) == 0, moment
-    moment += 1
+    moment += int(sys.argv[2])
 print(moment)
 """
 
 
-def test_killed_anywhere_and_run_again_it_leaves_the_same_tree(here: Path) -> None:
+@pytest.mark.parametrize(("file_format", "files", "step"), [("nifti", 4, 2), ("dicom", 8, 5)])
+def test_killed_anywhere_and_run_again_it_leaves_the_same_tree(
+    here: Path, file_format: str, files: int, step: int
+) -> None:
     run_folder(Path("run"))
     write(Path("in/a.nii"), ct(1))
     write(Path("in/sub/b.nii"), ct(2))
     write(Path("masks/sub/b.nii"), np.ones((14, 12, 3), np.uint8))
-    environment = os.environ | {"PYTHONPATH": str(Path(augment_module.__file__).parents[1])}
+    environment = os.environ | {"PYTHONPATH": str(Path(augment_module.__file__).parents[2])}
     done = subprocess.run(
-        [sys.executable, "-c", KILLS],
+        [sys.executable, "-c", KILLS, file_format, str(step)],
         env=environment,
         capture_output=True,
         text=True,
@@ -694,8 +704,8 @@ def test_killed_anywhere_and_run_again_it_leaves_the_same_tree(here: Path) -> No
     moments = int(done.stdout)
     assert moments > 18  # six files, each of three steps
     whole = tree(Path("whole"))
-    assert len(whole) == 4
-    for moment in range(1, moments):
+    assert len(whole) == files
+    for moment in range(1, moments, step):
         assert tree(Path(f"killed{moment}")) == whole, moment
         assert not list(Path(f"killed{moment}").rglob(".medcyclegan-*"))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from medcyclegan import files
-from medcyclegan.errors import MedCycleGANError
+from medcyclegan.errors import InputError, MedCycleGANError
 
 
 def names(folder: Path) -> list[str]:
@@ -67,6 +67,25 @@ def test_what_was_interrupted_is_removed_at_any_depth(tmp_path: Path) -> None:
     files.remove_temporaries(tmp_path)
     assert [p.name for p in tmp_path.rglob("*") if p.is_file()] == ["kept"]
     assert names(tmp_path) == ["a"]
+
+
+def test_alone_in_a_folder_that_is_gone_unless_something_was_put_into_it(tmp_path: Path) -> None:
+    folder = tmp_path / "deep" / "out"
+    with files.alone_in(folder):
+        with (
+            pytest.raises(InputError, match="another run is at work there"),
+            files.alone_in(folder),
+        ):
+            pytest.fail("both are in")
+        assert names(folder) == [files.LOCK]
+    assert names(tmp_path) == []
+    folder.mkdir(parents=True)
+    with files.alone_in(folder):
+        pass
+    assert names(folder) == [], "it was there before"
+    with files.alone_in(folder / "more"):
+        (folder / "more" / "file").touch()
+    assert names(folder / "more") == ["file"]
 
 
 def test_sha256_is_that_of_all_bytes_in_order(tmp_path: Path) -> None:

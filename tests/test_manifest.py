@@ -9,9 +9,16 @@ from typing import Any
 
 import pytest
 
-from medcyclegan.errors import InputError
+from medcyclegan.errors import InputError, VolumeError
 from medcyclegan.files import sha256
-from medcyclegan.manifest import Entry, Manifest, Origin, check_paths, labels_beside
+from medcyclegan.manifest import (
+    Entry,
+    Manifest,
+    Origin,
+    check_paths,
+    labels_beside,
+    output_sha256,
+)
 
 
 def entry(folder: Path, source: str, *, labels: bool = False) -> Entry:
@@ -54,6 +61,8 @@ def test_finished_is_what_is_whole_and_of_the_same_origin(tmp_path: Path) -> Non
         {"labels_source_sha256": None},
         {"direction": "b_to_a"},
         {"strength": 0.6},
+        {"format": "dicom"},
+        {"keep_identifiers": True},
     )
     for change in changes:
         assert not manifest.is_finished(made.output, replace(made.origin, **change))
@@ -107,6 +116,91 @@ def test_each_way_to_lie_in_each_other_has_its_sentence(tmp_path: Path) -> None:
         with pytest.raises(InputError) as caught:
             check_paths([inputs], out)
         assert str(caught.value).startswith(f"{out}: {says}; ")
+
+
+def test_a_manifest_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    manifest = Manifest(tmp_path)
+    made = entry(tmp_path, "a", labels=True)
+    manifest.add(made)
+    line = json.loads(manifest.path.read_text())
+    for name in ("format", "keep_identifiers", "label_names", "notes"):
+        del line[name]
+    manifest.path.write_text(json.dumps(line))
+    assert Manifest(tmp_path).is_finished(made.output, made.origin)
+
+
+def test_labels_are_nifti_beside_images_of_any_format(tmp_path: Path) -> None:
+    manifest = Manifest(tmp_path)
+    made = replace(entry(tmp_path, "a", labels=True), label_names={"1": "liver"}, notes=["tilted"])
+    manifest.add(made)
+    assert Manifest(tmp_path).entries == {made.output: made}
+    for name in ("p/ct_b.nrrd", "p/ct_b.mha", "p/ct_b", "p/ct_b.nii.gz"):
+        assert labels_beside(name) == "labels/p/ct_b.nii.gz"
+
+
+def series(folder: Path) -> Path:
+    folder.mkdir()
+    for name in ("IM0002.dcm", "IM0001.dcm"):
+        (folder / name).write_bytes(name.encode())
+    return folder
+
+
+def test_a_series_is_whole_or_not(tmp_path: Path) -> None:
+    folder = series(tmp_path / "a_b")
+    whole = output_sha256(folder)
+    assert whole == sha256(folder / "IM0001.dcm", folder / "IM0002.dcm")
+    manifest = Manifest(tmp_path, overwrite=True)
+    made = replace(entry(tmp_path, "x"), output="a_b", output_sha256=whole)
+    manifest.add(made)
+    assert manifest.is_finished("a_b", made.origin)
+    for change in (
+        lambda: (folder / "IM0002.dcm").write_bytes(b"x"),
+        lambda: (folder / "IM0002.dcm").unlink(),
+        lambda: (folder / "IM0001.dcm").unlink(),
+    ):
+        change()
+        assert not manifest.is_finished("a_b", made.origin)
+
+
+def test_room_is_made_where_a_series_of_ours_lies_and_nowhere_else(tmp_path: Path) -> None:
+    manifest = Manifest(tmp_path)
+    series(tmp_path / "a_b")
+    manifest.make_room("nothing there")
+    manifest.make_room("a_b")
+    assert list(tmp_path.iterdir()) == []
+    (series(tmp_path / "a_b") / "thesis.txt").write_text("dear")
+    (tmp_path / "b_b").write_text("dear")
+    for name in ("a_b", "b_b"):
+        with pytest.raises(VolumeError, match="is in the way and no series of ours; remove it"):
+            manifest.make_room(name)
+    assert len(list((tmp_path / "a_b").iterdir())) == 3
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"labels": 5},
+        {"output": ["a"]},
+        {"output_sha256": None},
+        {"strength": "much"},
+        {"strength": None},
+        {"format": "bmp"},
+        {"direction": "sideways"},
+        {"versions": []},
+        {"label_names": {"1": 2}},
+        {"notes": [1]},
+        {"notes": 7},
+        {"keep_identifiers": "no"},
+        {"who": "me"},
+    ],
+)
+def test_fields_of_other_types_are_not_ours(tmp_path: Path, change: dict[str, Any]) -> None:
+    manifest = Manifest(tmp_path)
+    manifest.add(entry(tmp_path, "a"))
+    line = json.loads(manifest.path.read_text()) | change
+    manifest.path.write_text(json.dumps(line))
+    with pytest.raises(InputError, match="line 1 cannot be read as ours"):
+        Manifest(tmp_path)
 
 
 @pytest.mark.parametrize(

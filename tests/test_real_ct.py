@@ -24,7 +24,7 @@ SETTINGS = (
     "model.discriminator={kind: patchgan, filters: 4, layers: 2}",
     "training.steps=12",
     "training.batch_size=2",
-    "training.learning_rate=2e-3",
+    "training.learning_rate=1e-2",
     "training.checkpoint_minutes=5",
 )
 

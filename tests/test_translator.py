@@ -391,7 +391,15 @@ def test_a_check_refuses_what_translation_would() -> None:
 
 
 def test_the_provenance_names_model_and_direction_and_keeps_the_rest() -> None:
-    provenance = Provenance(Path("ct.nii.gz"), "nifti", "p1", {"agent": "x"}, 2, 4, ("odd",))
+    provenance = Provenance(
+        path=Path("ct.nii.gz"),
+        format="nifti",
+        patient="p1",
+        tags={"agent": "x"},
+        qform_code=2,
+        sform_code=4,
+        warnings=("odd",),
+    )
     volume = Volume(body((4, 4, 2)), axial_affine(), provenance)
     made = translator(identity="abc").translate(volume, "b_to_a").provenance
     assert made.tags == {

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from medcyclegan.cli.options import OutFolder, path_of, tell
+from medcyclegan.cli.options import FileFormat, OutFolder, path_of, tell
 from medcyclegan.cli.stopping import stoppable
 
 
@@ -38,6 +38,22 @@ def augment(
         ),
     ] = None,
     strength: Annotated[float, typer.Option(help="Share of the change to apply, 0 to 2.")] = 1.0,
+    file_format: Annotated[
+        FileFormat, typer.Option("--format", help="Of the translated volumes; labels are NIfTI.")
+    ] = "nifti",
+    keep_identifiers: Annotated[
+        bool,
+        typer.Option(
+            "--keep-identifiers", help="DICOM out keeps names, IDs, dates and descriptions."
+        ),
+    ] = False,
+    resample_tilt: Annotated[
+        bool,
+        typer.Option("--resample-tilt", help="Straighten series with gantry tilt, not refuse."),
+    ] = False,
+    split_4d: Annotated[
+        bool, typer.Option("--split-4d", help="Take files of several volumes apart, not refuse.")
+    ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
     batch_size: Annotated[int, typer.Option(min=1, help="Slices at once.")] = 8,
     overwrite: Annotated[
@@ -51,6 +67,7 @@ def augment(
     """Translate volumes into the other domain, each on its own grid."""
     with stoppable(f"{out}: stopped; {'without --overwrite ' * overwrite}the same command goes on"):
         from medcyclegan.augment import augment as run_augment
+        from medcyclegan.io.stored import ReadOptions
 
         summary = run_augment(
             volumes,
@@ -59,6 +76,9 @@ def augment(
             to=to,
             labels=labels,
             strength=strength,
+            file_format=file_format,
+            keep_identifiers=keep_identifiers,
+            options=ReadOptions(resample_tilt=resample_tilt, split_4d=split_4d),
             device=device,
             batch_size=batch_size,
             overwrite=overwrite,

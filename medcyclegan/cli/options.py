@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
+
+FileFormat = Literal["nifti", "dicom", "mha", "nrrd"]  # of what is written
 
 
 def path_of(typed: str | Path) -> Path:

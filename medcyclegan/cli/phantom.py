@@ -7,11 +7,10 @@ from typing import Annotated, Literal
 
 import typer
 
-from medcyclegan.cli.options import OutFolder, path_of
+from medcyclegan.cli.options import FileFormat, OutFolder, path_of
 from medcyclegan.cli.stopping import stoppable
 
 Domain = Literal["contrast", "noncontrast"]
-FileFormat = Literal["nifti", "dicom"]
 Setting = Literal["abdomen", "stars"]
 Role = Literal["train", "test"]
 Phase = Literal["arterial", "venous", "delayed"]

@@ -7,10 +7,9 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from medcyclegan import files
 from medcyclegan.cases import Case, Cases, find_cases
 from medcyclegan.errors import GeometryError, InputError, VolumeError
-from medcyclegan.io import read_source
+from medcyclegan.io import read_source, source_sha256
 from medcyclegan.io.formats import split_suffix
 from medcyclegan.manifest import MANIFEST, Manifest, Origin
 from medcyclegan.metrics.reference import Hu, slices_like
@@ -26,18 +25,19 @@ class Key(NamedTuple):
         folder: it lies in, relative to the folder given.
         stem: its name without suffix.
         name: its path relative to the folder given.
-        files: its own.
+        digest: returns its hash, as the manifest has it.
     """
 
     folder: PurePosixPath
     stem: str
     name: str
-    files: tuple[Path, ...]
+    digest: Callable[[], str]
 
 
 def key_of(case: Case) -> Key:
     """Return what a volume that was found is called."""
-    return Key(case.folder, case.source.stem, str(case.name), case.source.files)
+    digest = partial(source_sha256, case.source)
+    return Key(case.folder, case.source.stem, str(case.name), digest)
 
 
 def find_all(volumes: Path, labels: Path | None, say: Callable[[str], None]) -> list[Case]:
@@ -159,7 +159,7 @@ def _match(
 
 def _check_made_from(case: Case, origin: Origin, source: Key) -> None:
     """Check that a source of the name in the manifest is still the volume that was translated."""
-    if source.name == origin.source and files.sha256(*source.files) != origin.source_sha256:
+    if source.name == origin.source and source.digest() != origin.source_sha256:
         raise InputError(
             f"{case.source.path}: was made from another {origin.source} than the one given; "
             "translate it anew"

@@ -25,6 +25,7 @@ from medcyclegan.evaluate.matching import (
     match_twins,
     read_like,
 )
+from medcyclegan.files import sha256
 from medcyclegan.intensity import Window
 from medcyclegan.io import file_name
 from medcyclegan.metrics.reference import Hu, Reference, Scan, TissueTable, make_scan, slices_like
@@ -119,7 +120,12 @@ def cohort_subjects(
     cohort = read_cohort(folder)
     here = PurePosixPath()
     keys = [
-        Key(here, one.name, file_name(one.name, one.file_format), one.image_files())
+        Key(
+            here,
+            one.name,
+            file_name(one.name, one.file_format),
+            partial(sha256, *one.image_files()),
+        )
         for one in cohort.cases
     ]
     matched = match_translated(translated, keys, say)

@@ -9,7 +9,7 @@ from medcyclegan.evaluate.matching import Key, _by_name, _by_origin
 
 def key(path: str) -> Key:
     where = PurePosixPath(path)
-    return Key(where.parent, where.name, f"{path}.nii.gz", ())
+    return Key(where.parent, where.name, f"{path}.nii.gz", str)
 
 
 @pytest.mark.parametrize(
