@@ -25,6 +25,7 @@ from medcyclegan.io import (
 from medcyclegan.io.data_set import LABELS, open_data_set
 from medcyclegan.io.formats import format_of
 from medcyclegan.io.label_index import LabelIndex
+from medcyclegan.io.skipped import skip_lines
 from medcyclegan.io.stored import ReadOptions
 from medcyclegan.volume import (
     SAME_GRID_VOXELS,
@@ -108,11 +109,9 @@ def find_cases(volumes: Path, labels: Path | None, options: ReadOptions = ReadOp
         name = _name(source, volumes, alone=count[source.path] == 1)
         cases.append(Case(source, name, source.relative, label, maps.names))
     taken = {case.label for case in cases}
-    skipped = [
-        f"{path}: skipped, {why}"
-        for path, why in found.skipped
-        if maps.leave(path) and path not in taken
-    ]
+    skipped = skip_lines(
+        (path, why) for path, why in found.skipped if maps.leave(path) and path not in taken
+    )
     damaged = [*maps.damaged, *(found.data_set.warnings if found.data_set else ())]
     return Cases(cases, refused, [*skipped, *damaged, *missing])
 

@@ -19,6 +19,8 @@ AIR_HU = -850.0  # noise and calibration included, air is below this
 LEAN_HU = -200.0  # fat and all that is denser is above this
 METAL_HU = 4000.0  # denser than any tissue; metal and clipped noise reach it in few voxels
 MOST_HU = 32767  # metal never comes near it
+FARTHEST_HU = 1e6  # no 16-bit number times a scanner's slope gets there
+MOST_SPREAD = 0.05  # padding is one value or two; only what interpolation blurs them to is others
 MOST_ZEROS = 0.2  # noise spreads even a bath of water over many values
 MOST_SAMPLES = 2_000_000
 
@@ -35,16 +37,23 @@ def check_hu(array: npt.NDArray[Any]) -> None:
 
     Raises:
         IntensityError: not a number somewhere, one constant that is not air, a label map, an
-            8-bit picture, normalised values, an offset of about 1024, an inverted or masked
-            image, MR, PET or anything else that shows neither air nor soft tissue.
+            8-bit picture, normalised values, an offset of about 1024 or an intercept applied
+            twice, HU times ten, an inverted or masked image, MR, PET or anything else that shows
+            neither air nor soft tissue.
     """
     _check_finite(array)
     low, high = float(array.min()), float(array.max())
+    if max(-low, high) > FARTHEST_HU:
+        raise IntensityError(
+            f"holds values from {low:g} to {high:g}: not HU; rescale it, or replace those beyond "
+            f"{FARTHEST_HU:.0f} (air is -1000)"
+        )
     if high <= AIR_HU:
         _check_air(low, high)
         return
     step = max(1, array.size // MOST_SAMPLES)
     sample = array.ravel(order="K")[::step].astype(np.float32)
+    _check_padding(sample)
     sample = sample[sample > PADDING_HU]
     if low == high or not sample.size:
         raise IntensityError(f"holds nothing but {high:g}: no CT; leave it out")
@@ -75,6 +84,17 @@ def _check_finite(array: npt.NDArray[Any]) -> None:
 def _check_air(low: float, high: float) -> None:
     if high <= PADDING_HU:
         raise IntensityError(f"holds only padding ({low:g} to {high:g}): no CT; leave it out")
+
+
+def _check_padding(sample: npt.NDArray[np.float32]) -> None:
+    """Refuse what is far below air and as uneven as an image: HU that were scaled or shifted."""
+    below, counts = np.unique(sample[sample <= PADDING_HU], return_counts=True)
+    spread = float(np.sort(counts)[:-2].sum()) / sample.size
+    if spread > MOST_SPREAD:
+        raise IntensityError(
+            f"has {spread:.0%} of its voxels spread from {below[0]:g} to {PADDING_HU:g}, far below "
+            "air: not HU, but HU times ten or with the intercept applied twice; rescale it"
+        )
 
 
 def _check_scale(sample: npt.NDArray[np.float32], low: float, high: float) -> None:
@@ -118,6 +138,8 @@ def odd_hu(array: npt.NDArray[Any]) -> tuple[str, ...]:
     >>> odd_hu(np.array([-1000, 64511]))
     ('1 voxels above 32767 HU: unsigned values that were once negative?',)
     """
+    if array.max() <= AIR_HU:
+        return ("nothing but air: no patient is in it",)
     count = int(np.count_nonzero(array > MOST_HU))
     return (f"{count} voxels above {MOST_HU} HU: unsigned values that were once negative?",) * (
         count > 0

@@ -18,6 +18,8 @@ import numpy.typing as npt
 from medcyclegan.errors import GeometryError
 
 Affine = npt.NDArray[np.float64]
+FINEST_MM = 0.01  # no CT of a patient resolves a cell; lengths in metres come out below it
+LARGEST_MM = 10_000.0  # a patient and the table are 2 m long
 FARTHEST_MM = 1e6  # no scanner's room is a kilometre wide
 SAME_GRID_VOXELS = 0.01  # grids that put every voxel this near to one another are the same
 
@@ -36,7 +38,8 @@ class Provenance:
         sform_code: NIfTI sform code; 1 for other formats.
         warnings: what was odd and could be read right all the same, one line each.
         headers: pydicom data sets without pixels, one for each slice along K, from which a derived
-            DICOM series is written; empty for other formats, and where slices were resampled.
+            DICOM series is written; empty for other formats. Where gantry tilt was resampled,
+            a slice lies elsewhere in the plane that its header names.
     """
 
     path: Path | None = None
@@ -145,8 +148,8 @@ def check_grid(shape: tuple[int, ...], affine: Affine) -> None:
 
     Raises:
         GeometryError: not three axes, an empty axis, an affine that is not 4x4, not finite, flat
-            or a kilometre away, or axes that are not at right angles (shear of more than 0.5
-            degrees).
+            or a kilometre away, more than 10 m long or far too small, or axes that are not at
+            right angles (shear of more than 0.5 degrees).
     """
     if len(shape) != 3 or min(shape) < 1:
         raise GeometryError(f"has shape {shape}: a volume has three axes, none empty")
@@ -158,6 +161,16 @@ def check_grid(shape: tuple[int, ...], affine: Affine) -> None:
     if np.abs(affine).max() > FARTHEST_MM:
         raise GeometryError(
             f"lies {np.abs(affine).max():.3g} mm away or has voxels so large; set it"
+        )
+    if sorted(lengths)[1] < FINEST_MM:
+        raise GeometryError(
+            f"has voxels of {' x '.join(f'{length:.3g}' for length in lengths)} mm, as of lengths "
+            "in metres; set their size in mm"
+        )
+    if max(extent := np.array(shape) * lengths) > LARGEST_MM:
+        raise GeometryError(
+            f"is {extent.max() / 1000:.3g} m long, of voxels of "
+            f"{' x '.join(f'{length:g}' for length in lengths)} mm; set their size in mm"
         )
     cosines = affine[:3, :3] / lengths
     shear = float(np.abs(cosines.T @ cosines - np.eye(3)).max())

@@ -105,6 +105,6 @@ def test_the_readme_speaks_of_commands_that_exist(
 
 def test_make_targets_of_the_readme_exist(repository: Path) -> None:
     targets = set(re.findall(r"^([a-z]+):", (repository / "Makefile").read_text(), re.MULTILINE))
-    assert {"demo", "test", "check", "bench"} <= targets
+    assert {"demo", "test", "check", "bench", "fuzz"} <= targets
     readme = (repository / "README.md").read_text()
     assert set(re.findall(r"\bmake ([a-z]+)\b(?=`|$)", readme, re.MULTILINE)) <= targets

@@ -647,6 +647,18 @@ import os, signal, sys, tempfile
 from pathlib import Path
 from medcyclegan.augment import augment
 
+def make(out, **options):
+    augment(
+        Path("in"),
+        out,
+        checkpoint=Path("run"),
+        labels=Path("masks"),
+        file_format=sys.argv[1],
+        say=lambda line: 0,
+        show=lambda line: 0,
+        **options,
+    )
+
 def run(out, moment):
     # In a process of its own; killed at the moment-th step that touches the disk.
     child = os.fork()
@@ -662,17 +674,11 @@ def run(out, moment):
             return step
         tempfile.mkdtemp = counted(tempfile.mkdtemp)  # nothing is there yet
         os.fsync = counted(os.fsync)  # whole beside its place; then, for the folder, in its place
-        augment(
-            Path("in"),
-            out,
-            checkpoint=Path("run"),
-            labels=Path("masks"),
-            file_format=sys.argv[1],
-            say=lambda line: 0,
-        )
+        make(out)
         os._exit(0)
     return os.waitpid(child, 0)[1]
 
+make(Path("none"), dry_run=True)  # imports once what all of them need
 assert run(Path("whole"), 0) == 0
 moment = 1
 while run(Path(f"killed{moment}"), moment) == signal.SIGKILL:

@@ -143,6 +143,13 @@ def test_labels_on_another_grid_are_refused_with_the_numbers() -> None:
         read_labels_of(volume, write_labels(np.ones((3, 4, 6), np.uint8), AFFINE))
 
 
+def test_many_files_that_are_no_volumes_take_one_line() -> None:
+    touch("in/a.nii", *(f"in/masks/{name}.txt" for name in "abcd"))
+    assert find_cases(Path("in"), None).warnings == [
+        "in/masks: 4 files skipped, no volume by name or content"
+    ]
+
+
 def test_other_channels_of_a_data_set_are_skipped_and_its_names_are_kept() -> None:
     touch("set/imagesTr/a_0000.nii.gz", "set/imagesTr/a_0001.nii.gz", "set/labelsTr/a.nii.gz")
     description = {"channel_names": {"0": "CT", "1": "PET"}, "labels": {"nothing": 0, "liver": 1}}

@@ -457,3 +457,29 @@ def test_other_long_commands_say_how_to_go_on_too(
     monkeypatch.setattr(function, stopped)
     assert cli.main(words.split()) == 75
     assert capsys.readouterr() == ("", said + "\n")
+
+
+def test_names_of_files_cannot_break_a_line_or_command_a_terminal(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a\nb\x1b[31m.nii").write_bytes(b"no NIfTI")
+    assert cli.main(["augment", str(tmp_path), "out", "--checkpoint", str(tmp_path)]) == 2
+    options.tell("a\nb\x1b[31m.nii: é")
+    assert capfd.readouterr().err.endswith("a\\nb\\x1b[31m.nii: é\n")
+
+
+@pytest.mark.parametrize("closed", ["<&- >&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_are_as_dev_null(tmp_path: Path, closed: str) -> None:
+    array = np.linspace(-1000, 900, 8 * 8 * 4).reshape(8, 8, 4).astype(np.int16)
+    write_volume(Volume(array, np.eye(4)), tmp_path / "ct.nii.gz")
+    command = f'"$0" -c "from medcyclegan.cli import main; raise SystemExit(main())" "$@" {closed}'
+    words = ["scan", "--write-config", "c.yaml", "--workers", "1", "ct.nii.gz"]
+    done = subprocess.run(
+        ["/bin/sh", "-c", command, sys.executable, *words],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr  # nothing in it is surely either
+    assert "Error" not in done.stderr

@@ -50,6 +50,7 @@ def cone_beam() -> Array:
         pytest.param(tissue(0, 0, 1, 0), id="crop of brain"),
         pytest.param(tissue(0, 0, 1, 0) + 70, id="crop of enhanced liver"),
         pytest.param(np.r_[ABDOMEN, np.full(9000, -3024)], id="padded"),
+        pytest.param(np.r_[ABDOMEN, np.linspace(-3000, -1500, 400)], id="padded, then resampled"),
         pytest.param(np.r_[ABDOMEN, np.full(50, 30000)], id="metal"),
         pytest.param(np.array([-1000.0, -100.0, 50.0, 900.0] * 50), id="phantom without noise"),
         pytest.param(ABDOMEN.clip(-1024, 3071), id="12 bit"),
@@ -103,6 +104,18 @@ def magnetic_resonance() -> Array:
         pytest.param(-ABDOMEN, "not HU", id="inverted"),
         pytest.param(np.full(100, 7), "nothing but 7", id="constant"),
         pytest.param(np.full(100, -3024), "only padding", id="padding alone"),
+        pytest.param(ABDOMEN.astype(np.int32) * 10, "HU times ten", id="ten times HU"),
+        pytest.param(ABDOMEN - 1024, "intercept applied twice", id="intercept twice"),
+        pytest.param(
+            np.r_[ABDOMEN.astype(float), 1e30],
+            "not HU; rescale it, or replace",
+            id="beyond any number",
+        ),
+        pytest.param(
+            np.r_[ABDOMEN.astype(float), -3.4e38],
+            "not HU; rescale it, or replace",
+            id="lowest float",
+        ),
         pytest.param(np.r_[ABDOMEN.astype(float), np.nan], "1 voxels", id="NaN"),
         pytest.param(np.r_[ABDOMEN.astype(float), np.inf], "1 voxels", id="infinity"),
     ],
@@ -115,6 +128,10 @@ def test_what_is_no_hu_is_refused_with_its_reason(array: Array, says: str) -> No
 def test_wrapped_values_are_odd() -> None:
     assert odd_hu(ABDOMEN) == ()
     assert odd_hu(np.r_[ABDOMEN.astype(np.int32), 64511])[0].startswith("1 voxels above 32767")
+
+
+def test_air_alone_is_odd() -> None:
+    assert odd_hu(np.full(100, -1000)) == ("nothing but air: no patient is in it",)
 
 
 def test_every_planning_ct_is_accepted_and_every_label_map_refused(real_data: Path) -> None:

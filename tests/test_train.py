@@ -322,7 +322,7 @@ def test_what_readers_refuse_is_read_on_request(options: dict[str, Any], tmp_pat
         train(with_training(options, steps=1), say=quiet)
     said: list[str] = []
     train(with_training(options | {"reading": {"split_4d": True}}, steps=1), say=said.append)
-    assert any(line.startswith("domain contrast: 4 volumes") for line in said)
+    assert any(line.startswith("domain contrast: 5 volumes") for line in said)
 
 
 def test_the_store_is_kept_within_its_limit(

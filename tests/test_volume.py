@@ -61,6 +61,9 @@ def test_what_is_no_volume_is_refused() -> None:
         ((2, 2, 2), np.eye(3), "finite 4x4"),
         ((2, 2, 2), np.full((4, 4), np.nan), "finite 4x4"),
         ((2, 2, 2), np.diag([1.0, 0.0, 1.0, 1.0]), "voxel size of zero"),
+        ((512, 512, 2), np.diag([700.0, 700.0, 5.0, 1.0]), "358 m long.*set their size"),
+        ((512, 512, 90), np.diag([0.0007, 0.0007, 0.005, 1.0]), "zero|metres; set their size"),
+        ((512, 512, 90), np.diag([0.0012, 0.0012, 0.005, 1.0]), "metres; set their size"),
         ((2, 2, 2), sheared, "sheared by 5.7 degrees"),
     ]:
         with pytest.raises(GeometryError, match=reason):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,6 +25,8 @@ from medcyclegan.io.formats import WRITERS
 from medcyclegan.manifest import Entry, Manifest, Origin, labels_beside, output_sha256
 from medcyclegan.translator import Translator
 from medcyclegan.volume import Labels, Volume
+
+MOST_NAME_BYTES = 255  # of a file or folder, on all usual file systems
 
 
 class Job(NamedTuple):
@@ -88,7 +91,7 @@ class Work:
         )
 
     def plan(self, cases: Sequence[Case], refuse: Callable[[Path, str], None]) -> list[Job]:
-        """Return what each case becomes; `refuse` is told those whose output would be another's."""
+        """Return what each case becomes; `refuse` is told those whose output cannot be written."""
         jobs: list[Job] = []
         taken: set[Path] = set()
         above: set[Path] = set()
@@ -98,9 +101,13 @@ class Work:
             labels_output = labels_beside(output) if case.label else None
             outputs = {Path(name) for name in (output, labels_output) if name}
             parents = {parent for path in outputs for parent in path.parents}
-            if taken & (outputs | parents) or above & outputs:
-                reason = f"{case.source.path}: {output} would be another volume's, too; rename one"
-                refuse(case.source.path, reason)
+            fault = ""
+            if len(os.fsencode(Path(output).name)) > MOST_NAME_BYTES:
+                fault = "its output's name would be too long; shorten its own"
+            elif taken & (outputs | parents) or above & outputs:
+                fault = f"{output} would be another volume's, too; rename one"
+            if fault:
+                refuse(case.source.path, f"{case.source.path}: {fault}")
                 continue
             taken |= outputs
             above |= parents

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -38,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: of the command line, without the program's name; by default sys.argv's.
     """
     words, debug = _take_debug(sys.argv[1:] if arguments is None else list(arguments))
+    _open_closed_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # file names that are no text
     try:
@@ -80,6 +82,19 @@ def _take_debug(words: list[str]) -> tuple[list[str], bool]:
     end = words.index("--") if "--" in words else len(words)
     rest = [word for word in words[:end] if word != "--debug"]
     return [*rest, *words[end:]], len(rest) < end
+
+
+def _open_closed_streams() -> None:
+    """Let what goes to a stream that the caller closed (`>&-`) vanish, as to /dev/null.
+
+    Descriptors 0 to 2 are taken as well, lest a file opened later become the standard output.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) < 3:  # the lowest that is free
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))  # noqa: SIM115
 
 
 def _fail(problem: str, code: int, debug: bool) -> int:

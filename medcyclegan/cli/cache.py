@@ -33,6 +33,8 @@ def cache(
         raise typer.BadParameter("--clear and --limit: choose one")
     from medcyclegan.data.cache import GB, entries, limit_bytes, remove_all, slices_folder, trim
 
+    if limit is not None and not limit >= 0:
+        raise typer.BadParameter("--limit nan: must be a number of gigabytes, from 0")
     folder = slices_folder()
     allowed = limit_bytes()
     if clear:

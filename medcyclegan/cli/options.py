@@ -22,8 +22,15 @@ def path_of(typed: str | Path) -> Path:
 
 
 def tell(line: str) -> None:
-    """Say one line to people: on stderr, apart from what a command prints."""
-    typer.echo(line, err=True)
+    """Say one line to people: on stderr, apart from what a command prints.
+
+    What would break the line or command a terminal, as names of files can, is spelled out.
+    """
+    typer.echo("".join(map(_visible, line)), err=True)
+
+
+def _visible(letter: str) -> str:
+    return letter if letter.isprintable() else letter.encode("unicode_escape").decode()
 
 
 OutFolder = Annotated[

@@ -24,7 +24,7 @@ Content = tuple[object, ...]  # what tells the voxels of one source from those o
 
 
 class DomainSources(NamedTuple):
-    """The volumes a domain names, and one line for each thing found that is none.
+    """The volumes a domain names, and lines on what was found that is none.
 
     Args:
         sources: the volumes.
@@ -132,8 +132,9 @@ def _search(path: Path, options: ReadOptions) -> DomainSources:
 
 
 def _said(found: Found) -> list[str]:
-    refused = [f"{file}: {reason}" for file, reason in found.refused]
-    return refused + [f"{file}: skipped, {reason}" for file, reason in found.skipped]
+    from medcyclegan.io.skipped import skip_lines
+
+    return [*(f"{file}: {reason}" for file, reason in found.refused), *skip_lines(found.skipped)]
 
 
 def _table(table: TableConfig, key: str, options: ReadOptions) -> DomainSources:

@@ -119,7 +119,7 @@ class SliceStore:
         stored = self._open(key)
         self._used.add(key)
         if stored is None:
-            self._fill(key, source, content)
+            self._fill(key, source)
             stored = self._open(key)
         if stored is None:
             raise MedCycleGANError(
@@ -202,18 +202,15 @@ class SliceStore:
         self._warn(f"{array_path}: damaged ({reason}); the volume is read anew")
         return None
 
-    def _fill(self, key: str, source: Source | Volume, content: str) -> None:
+    def _fill(self, key: str, source: Source | Volume) -> None:
         volume = read(source)
         clipped = replace(volume, array=volume.array.clip(self.window.low_hu, self.window.high_hu))
         stack: MetaTensor = self._to_slices({"ct": clipped})["ct"]
         hu = np.ascontiguousarray(np.rint(stack.numpy()[0]), np.int16)
         spacing = spacing_mm(stack.affine.numpy())
         bodies = find_bodies(self._to_slices({"ct": volume})["ct"].numpy()[0], spacing)
-        # Only DICOM and volumes in memory name their patient; a path would not be the same
-        # wherever the file lies.
-        named = isinstance(source, Volume) or source.format == "dicom"
         facts = SliceFacts(
-            patient=(named and volume.provenance.patient) or content,
+            patient=_patient(source, volume),
             plane=slice_frame(volume.array.shape, volume.affine).plane,
             spacing_mm=spacing,
             boxes=bodies.boxes,
@@ -237,6 +234,19 @@ def _content(source: Source | Volume) -> str:
     digest.update(repr((source.array.shape, source.array.dtype.str)).encode())
     digest.update(source.affine.tobytes() + source.provenance.patient.encode())
     return digest.hexdigest()
+
+
+def _patient(source: Source | Volume, volume: Volume) -> str:
+    """Return the key of a volume's patient; where none is named, what the file holds is one.
+
+    A path would not be the same wherever the file lies.
+    """
+    own = volume.provenance
+    if own.patient and (own.patient_known or isinstance(source, Volume)):
+        return own.patient
+    if isinstance(source, Volume) or source.part is None:
+        return _content(source)
+    return _content(replace(source, part=None))  # all volumes of a file are of one patient
 
 
 def _mapped(path: Path) -> npt.NDArray[np.int16]:

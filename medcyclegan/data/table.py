@@ -104,7 +104,8 @@ def _column(table: TableConfig, header: list[str], name: str) -> int:
         raise InputError(f"{table.csv}: has {header.count(name)} columns {name!r}; rename one")
     if len(header) == 1 and any(mark in header[0] for mark in ";\t|"):
         raise InputError(f"{table.csv}: is not separated by commas; save it so")
-    known = f"; it has {', '.join(header)}"
+    more = ", ..." if len(header) > SHOWN else ""
+    known = f"; it has {', '.join(map(repr, header[:SHOWN]))}{more}"
     raise InputError(f"{table.csv}: has no column {name!r}{_nearest(name, header) or known}")
 
 

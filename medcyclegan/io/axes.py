@@ -1,9 +1,13 @@
-"""How a file's axes make one volume, or several."""
+"""How a file's axes make one volume, or several, and which way they point."""
 
 from __future__ import annotations
 
+import numpy as np
+
 from medcyclegan.errors import VolumeError
 from medcyclegan.io.stored import ReadOptions, check_voxel_count
+
+LPS = np.diag([-1.0, -1.0, 1.0, 1.0])  # RAS+ to DICOM's and ITK's LPS+, and back
 
 
 def volume_shape(shape: tuple[int, ...], options: ReadOptions) -> tuple[int, ...]:

@@ -70,7 +70,10 @@ def open_data_set(root: Path) -> DataSet | None:
     A `dataset.json` that is damaged or absent leaves names and channels empty; the images and
     labels can be read without.
     """
-    if not (root / IMAGES).is_dir():
+    try:
+        if not (root / IMAGES).is_dir():
+            return None
+    except PermissionError:  # the search says so
         return None
     labels = root / LABELS if (root / LABELS).is_dir() else None
     path = root / DESCRIPTION

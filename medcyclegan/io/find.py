@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -13,8 +14,8 @@ from medcyclegan.errors import InputError, MedCycleGANError
 from medcyclegan.files import TEMPORARY_PREFIX
 from medcyclegan.io import archive
 from medcyclegan.io.data_set import DataSet, open_data_set
-from medcyclegan.io.dicom.headers import read_headers
 from medcyclegan.io.dicom.sorting import Series, sort_series
+from medcyclegan.io.dicom.survey import read_headers
 from medcyclegan.io.formats import READERS, format_of, split_suffix
 from medcyclegan.io.naming import own_name, with_numbers, with_unique_stems
 from medcyclegan.io.source import Found, Source
@@ -34,7 +35,8 @@ def find_volumes(
     Folders that are links are not entered, nor hidden ones. Only headers are read, where DICOM
     files are sorted into series and voxels may lie beside their header; other files are known by
     their suffix. Of an nnU-Net or MSD data set only the training images are searched. What was
-    found in an archive bears the archive's path, and its reasons begin with the member's name.
+    found in an archive bears the archive's path, and why it is refused begins with the member's
+    name; what is skipped there bears that name below the archive's.
 
     Args:
         root: as the user typed it.
@@ -137,8 +139,8 @@ class _Search:
             folder = self.root / Path(name).relative_to(self.root)
             for sub in sorted(folders):
                 reason = "a hidden folder" if sub.startswith(".") else ""
-                if (folder / sub).is_symlink():
-                    reason = "a link to a folder"
+                with contextlib.suppress(OSError):  # a path too long: said where it is entered
+                    reason = "a link to a folder" if (folder / sub).is_symlink() else reason
                 if reason and not sub.startswith(TEMPORARY_PREFIX):
                     self.skipped.append((folder / sub, reason))
             folders[:] = sorted(sub for sub in folders if not sub.startswith("."))
@@ -212,8 +214,10 @@ class _Search:
             return
         if not inner.sources and not inner.skipped and not inner.refused:
             self.skipped.append((path, "an empty archive"))
-        for noted, here in ((inner.skipped, self.skipped), (inner.refused, self.refused)):
-            here += [(path, _in_archive(where, why, folder)) for where, why in noted]
+        for where, why in inner.skipped:
+            member = path / printable(where.relative_to(folder).as_posix())
+            self.skipped.append((member, why.replace(f"{folder}/", "")))
+        self.refused += [(path, _in_archive(where, why, folder)) for where, why in inner.refused]
         stem, relative = split_suffix(path.name)[0], self.below(path.parent)
         for source in inner.sources:
             several = len(inner.sources) > 1 and source.path in source.files

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from medcyclegan.errors import GeometryError, VolumeError
+from medcyclegan.io.axes import LPS
 from medcyclegan.io.outgoing import (
-    LPS,
     axes_lps,
     numbers,
     packed,

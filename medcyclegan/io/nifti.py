@@ -139,8 +139,7 @@ def write_volume(volume: Volume, path: Path) -> None:
 
     Integers become int16, or int32 if a voxel needs it, floats float32; slope 1, intercept 0;
     sform and qform codes as in the provenance, an sform added where a quaternion is too coarse;
-    nothing else in the header. Equal volumes give
-    equal bytes: gzip has no time and no name.
+    nothing else in the header. Equal volumes give equal bytes: gzip has no time and no name.
 
     Raises:
         IntensityError: a voxel is not a finite number.

@@ -27,6 +27,7 @@ OTHER_TYPES = {1: "single bits", 32: "complex numbers", 128: "colour", 1536: "12
 OTHER_TYPES |= {1792: "complex numbers", 2048: "complex numbers", 2304: "colour"}
 UNITS = {1: "metres", 3: "micrometres"}  # of xyzt_units; 2 is mm, 0 says nothing
 FORMS_TOLERANCE_VOXELS = 0.1
+QUATERNION_ROUNDING = 3e-7  # of the sum of squares of its three 32-bit numbers
 PIXDIM_TOLERANCE = 0.01
 
 
@@ -173,9 +174,11 @@ def grid(fields: Any, shape: tuple[int, ...]) -> tuple[Affine, int, int]:
     if not np.isfinite(affine).all():
         raise GeometryError("has no finite 4x4 affine; set it anew")
     if abs(np.linalg.det(affine[:3, :3])) < 1e-9:
-        raise GeometryError(f"has {'a qform' if sform is None else 'an sform'} that maps no volume")
+        raise GeometryError(
+            f"has {'a qform' if sform is None else 'an sform'} that maps no volume; set it anew"
+        )
     if sform is not None and qform is not None:
-        _check_agreement(sform, qform, shape)
+        _check_agreement(sform, qform, shape, _quaternion_doubt(fields, sform, shape))
     check_grid(shape, affine)
     _check_voxel_size(fields["pixdim"][1:4], affine, shape)
     return np.asarray(affine, np.float64), int(qform_code), int(sform_code)
@@ -196,9 +199,22 @@ def _qform(fields: Any) -> tuple[Affine | None, int]:
         raise GeometryError("has a qform that is no rotation; set it anew") from error
 
 
-def _check_agreement(sform: Affine, qform: Affine, shape: tuple[int, ...]) -> None:
+def _quaternion_doubt(fields: Any, affine: Affine, shape: tuple[int, ...]) -> float:
+    """Return by how many voxels the rounding of a qform may put the farthest voxel elsewhere.
+
+    The quaternion's first number is the root of what the other three leave of 1. Near half a turn,
+    as between two of the common orientations, that is little, and their rounding turns the volume.
+    """
+    rest = 1.0 - sum(float(fields[f"quatern_{name}"]) ** 2 for name in "bcd")
+    rest = max(0.0, rest)
+    radians = 2 * (np.sqrt(rest + QUATERNION_ROUNDING) - np.sqrt(rest))
+    reach = np.linalg.norm(affine[:3, :3] @ (np.array(shape) - 1))
+    return float(radians * reach / np.linalg.norm(affine[:3, :3], axis=0).min())
+
+
+def _check_agreement(sform: Affine, qform: Affine, shape: tuple[int, ...], doubt: float) -> None:
     distance = grid_distance_voxels(sform, qform, shape)
-    if not distance <= FORMS_TOLERANCE_VOXELS:
+    if not distance <= FORMS_TOLERANCE_VOXELS + doubt:
         raise GeometryError(
             f"has an sform and a qform that put the same voxel {distance:.3g} voxels apart; "
             "set both to the right one"

@@ -120,12 +120,16 @@ def _declared(path: Path) -> Declared:
         raise VolumeError(f"has the encoding {shown(encoding)}; write it as raw or gzip")
     _check_plain(fields)
     order, affine, warnings = axes_of_space(fields, sizes)
-    voxels = _voxels(path, fields)
+    voxels, dtype = _voxels(path, fields), _dtype(fields)
+    offset = end if voxels == path else 0
+    if _lies_at_the_end(fields):
+        byte_count = int(np.prod(sizes, dtype=object)) * dtype.itemsize
+        offset = max(offset, voxels.stat().st_size - byte_count)
     return Declared(
         voxels=voxels,
-        offset=end if voxels == path else 0,
+        offset=offset,
         packing=PACKINGS[encoding],
-        dtype=_dtype(fields),
+        dtype=dtype,
         sizes=sizes,
         order=order,
         affine=affine,
@@ -144,10 +148,17 @@ def _dtype(fields: Mapping[str, str]) -> np.dtype[Any]:
 
 
 def _check_plain(fields: Mapping[str, str]) -> None:
-    if any(fields.get(name, "0") != "0" for name in ("line skip", "byte skip")):
+    skips = {fields.get(name, "0") for name in ("line skip", "byte skip")}
+    if skips != {"0"} and not _lies_at_the_end(fields):
         raise VolumeError("skips lines or bytes before its voxels, which is not read; convert it")
     if "old min" in fields or "old max" in fields:
         raise VolumeError("says old min or max: its values are quantised, not HU; give the CT")
+
+
+def _lies_at_the_end(fields: Mapping[str, str]) -> bool:
+    """Return whether the header says that raw voxels end with their file, whatever is before."""
+    skips = fields.get("line skip", "0"), fields.get("byte skip", "0")
+    return skips == ("0", "-1") and fields.get("encoding", "").lower() == "raw"
 
 
 def write_volume(volume: Volume, path: Path) -> None:

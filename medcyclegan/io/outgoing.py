@@ -11,13 +11,13 @@ import numpy.typing as npt
 
 from medcyclegan.errors import IntensityError
 from medcyclegan.files import atomic_path
+from medcyclegan.io.axes import LPS
 from medcyclegan.io.stored import as_hu
 from medcyclegan.volume import Affine, Labels, Volume
 
 LEVEL = 3  # of ISA-L: as fast as its others on noisy CT, and the smallest
 WINDOW_BITS = {"zlib": 15, "gzip": 31}
 SLAB_BYTES = 1 << 22
-LPS = np.diag([-1.0, -1.0, 1.0, 1.0])  # RAS+ to LPS+ and back
 
 
 def stored_hu(volume: Volume, path: Path) -> npt.NDArray[Any]:

@@ -162,4 +162,6 @@ def one_line(error: BaseException) -> str:
 def printable(text: str) -> str:
     """Return text on one line, without control characters."""
     words = " ".join(text.split())
+    if words.isprintable():
+        return words
     return "".join(letter for letter in words if letter.isprintable())

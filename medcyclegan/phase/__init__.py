@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from medcyclegan.phase.image import image_evidence
 from medcyclegan.phase.organs import organ_evidence
-from medcyclegan.phase.tags import tag_evidence
+from medcyclegan.phase.tags import is_by_mouth_alone, tag_evidence
 from medcyclegan.phase.verdict import Evidence, Phase, Verdict, weigh
 from medcyclegan.volume import Volume
 
@@ -32,10 +32,11 @@ def judge_phase(volume: Volume, organs: Mapping[str, float] | None = None) -> Ph
         volume: CT in HU, any orientation; its provenance's tags are taken as evidence.
         organs: mean HU of labelled organs, where there are labels.
     """
+    tags = volume.provenance.tags
     return weigh(
         [
-            *tag_evidence(volume.provenance.tags),
-            *image_evidence(volume),
+            *tag_evidence(tags),
+            *image_evidence(volume, drunk=is_by_mouth_alone(tags)),
             *organ_evidence(organs or {}),
         ]
     )

@@ -31,10 +31,11 @@ LEAST_SOFT_CM2 = 60.0  # of soft tissue in a slice, for large vessels to be in i
 SKULL_SHARE, SKULL_CM2 = 0.09, 350.0  # so much bone in so small a slice is a head
 MOST_PIXEL_MM = 3.5  # of which vessels can be made out
 IN_DOUBT = 0.25  # of its weight, where large vessels would not be seen
+METAL_HU, METAL_CM2 = 2500.0, 0.2  # so much in a body makes streaks, and some of them are smooth
 GAS_CM2 = (0.15, 25.0)  # beside a bright area; larger ones are lungs
 GAS_HU = -300.0
 COARSE_SHARE, SPREAD_SHARE, SHELL_SHARE = 0.10, 0.22, 0.15
-TELLING, HINTING = 0.015, 0.005  # share of the soft tissue that is bright and smooth
+SHARES, LOG_ODDS = (0.003, 0.0125, 0.03), (-1.8, 0.0, 3.0)  # of the soft tissue; what each weighs
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,8 @@ class BrightTissue:
 
     Args:
         soft_cm2: area of soft tissue in a slice, on average.
-        trunk: whether most slices would show large vessels: soft tissue enough, no head, and
-            pixels of at most 3.5 mm.
+        trunk: whether most slices would show large vessels: soft tissue enough, no head, no metal
+            everywhere, and pixels of at most 3.5 mm.
         share: of the soft tissue that is bright and smooth, 0 to 1.
         level_hu: median of what is bright and smooth; NaN where nothing is.
         threshold_hu: above which it counts.
@@ -57,25 +58,29 @@ class BrightTissue:
     threshold_hu: float
 
 
-def image_evidence(volume: Volume) -> list[Evidence]:
+def image_evidence(volume: Volume, *, drunk: bool = False) -> list[Evidence]:
     """Return what bright smooth areas say of contrast medium.
 
-    A share of 1.5 % of the soft tissue or more weighs 3, one from 0.5 % only 0.5, and less -1.8.
-    All count a quarter where no large vessels would be seen, as in a head, a leg or coarse pixels.
+    A share of 3 % of the soft tissue or more weighs 3, one of 1.25 % nothing, one of 0.3 % or less
+    -1.8, and between them what lies between: discs of the spine are bright and smooth, too, and
+    make up to 1.5 % of an abdomen. All count a quarter where no large vessels would be seen, as in
+    a head, a leg or coarse pixels; what is bright does, too, where it may be in the bowel.
 
     Args:
         volume: CT in HU, any orientation.
+        drunk: whether contrast medium was given by mouth, and none into a vein as far as is known.
     """
     found = bright_tissue(volume)
     if found.soft_cm2 < 1:
         return []
     says = f"image: {found.share:.1%} of the soft tissue bright and smooth"
-    if found.share >= HINTING:
-        log_odds = 3.0 if found.share >= TELLING else 0.5
+    log_odds = round(float(np.interp(found.share, SHARES, LOG_ODDS)), 3)
+    if log_odds > 0:
         says += f", median {found.level_hu:.0f} HU"
     else:
-        log_odds = -1.8
         says += f", above {found.threshold_hu:.0f} HU"
+    if log_odds > 0 and drunk:
+        return [Evidence(log_odds * IN_DOUBT, f"{says}; it may be what was drunk")]
     if found.trunk:
         return [Evidence(log_odds, says)]
     return [Evidence(log_odds * IN_DOUBT, f"{says}; large vessels would hardly be seen")]
@@ -84,11 +89,15 @@ def image_evidence(volume: Volume) -> list[Evidence]:
 def bright_tissue(volume: Volume) -> BrightTissue:
     """Return how much of a volume's soft tissue is bright and smooth.
 
-    At most 24 slabs of 5 mm, evenly spread, on a grid of 1.5 mm. Bright is 33 HU above the
-    commonest soft tissue, but 80 HU at least and 100 HU at most.
+    At most 24 slabs of 5 mm, evenly spread, on a grid of 1.5 mm; those with metal in the body count
+    only where all have. Bright is 33 HU above the commonest soft tissue, but 80 HU at least and
+    100 HU at most.
     """
     slabs = _slabs(volume)
     masks = body_mask(slabs)
+    clear = _cm2(((slabs > METAL_HU) & masks).sum(axis=(1, 2))) < METAL_CM2
+    if clear.any():
+        slabs, masks = slabs[clear], masks[clear]
     seen = [_Slab.of(hu, mask) for hu, mask in zip(slabs, masks, strict=True)]
     tones = [slab.commonest_hu() for slab in seen]
     known = [tone for tone in tones if tone is not None]
@@ -98,6 +107,7 @@ def bright_tissue(volume: Volume) -> BrightTissue:
     return BrightTissue(
         soft_cm2=_cm2(soft) / len(seen),
         trunk=max(slice_frame(volume.array.shape, volume.affine).spacing_mm[1:]) <= MOST_PIXEL_MM
+        and bool(clear.any())
         and _is_trunk(slabs, masks, seen),
         share=len(values) / max(1, soft),
         level_hu=float(np.median(values)) if len(values) else float("nan"),

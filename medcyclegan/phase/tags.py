@@ -24,7 +24,10 @@ TIMING = re.compile(
     re.IGNORECASE,
 )
 BOTH = re.compile(
-    r"\bw\s*(/|&|\+|and)\s*w\s*/?\s*o\b|\bwwo\b|\bwith\s*(/|&|\+|and|or)\s*without\b|\bpre\W+post\b",
+    r"\bw\s*(/|&|\+|and)\s*w\s*/?\s*o\b|\bwwo\b|\bpre\W+post\b|"
+    r"\b(with|mit|avec|post)\W*(/|&|\+|and|or|und|et)\W*(without|ohne|sans|pre)\b|"
+    r"\b(without|w/?o|ohne|sans|nativ|pre)\W*(/|&|\+|and|or|und|et)\W*(with|w|mit|avec|km|post)\b|"
+    r"(?<!\w)(c|iv|ce|km)(-\W{,3}(c|iv|ce|km)\+|\+\W{,3}(c|iv|ce|km)-|\+/?-|-/?\+)",
     re.IGNORECASE,
 )
 WITHOUT = re.compile(
@@ -38,7 +41,7 @@ WITH = re.compile(
     r"(?<!\w)(c|iv|ce|km|e)\+|\b(cect|cta|ctpa|angio\w*|art\.? ?phase)\b|"
     r"\barteri\w+|\bven(o|ö|oe)[us]\w*|"
     r"\bporto?\W?ven\w*|\bportal\w*|\bpv ?phase\b|\bnephrogra\w*|\bpe\b|\bpulmonary embol\w*|"
-    r"\bpost[- ]?con\w*|\bcontrast[- ]?enhanced\b|(?<!\w)(?<!un)(?<!non-)enhanced\b",
+    r"\bpost[- ]?(con\w*|km\b)|\bcontrast[- ]?enhanced\b|(?<!\w)(?<!un)(?<!non-)enhanced\b",
     re.IGNORECASE,
 )
 
@@ -58,11 +61,22 @@ def tag_evidence(tags: Mapping[str, str]) -> list[Evidence]:
     return [*_of_the_agent(tags), *_of_names(tags)]
 
 
+def is_by_mouth_alone(tags: Mapping[str, str]) -> bool:
+    """Return whether the agent or its route is said to be one by mouth, and none into a vein."""
+    route, agent = _route_and_agent(tags)
+    drunk, injected = (bool(said.search(route) or said.search(agent)) for said in (ORAL, VEIN))
+    return drunk and not injected
+
+
+def _route_and_agent(tags: Mapping[str, str]) -> tuple[str, str]:
+    return tags.get(ROUTE, ""), tags.get(AGENT, "") or tags.get(INGREDIENT, "")
+
+
 def _of_the_agent(tags: Mapping[str, str]) -> list[Evidence]:
-    route, agent = tags.get(ROUTE, ""), tags.get(AGENT, "") or tags.get(INGREDIENT, "")
+    route, agent = _route_and_agent(tags)
     if VEIN.search(route) or VEIN.search(agent):
         return [Evidence(INJECTED, f"{ROUTE}: into a vein")]
-    if ORAL.search(route) or ORAL.search(agent):
+    if is_by_mouth_alone(tags):
         return [Evidence(0.0, f"{AGENT}: by mouth alone")]
     if agent and NO_AGENT.fullmatch(agent):
         return [Evidence(NOTHING_GIVEN, f"{AGENT}: none")]

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from medcyclegan.cases import find_cases
 from medcyclegan.io import find_volumes
+from medcyclegan.io.skipped import skip_lines
 from medcyclegan.io.stored import ReadOptions
 from medcyclegan.scan.judging import Task, below
 from medcyclegan.scan.proposal import Proposal, propose_config
@@ -35,7 +36,7 @@ class Scan(NamedTuple):
 
     Args:
         rows: one for each volume, in order of path.
-        skipped: what does not claim to be a CT volume, one line each, with its path as typed.
+        skipped: what does not claim to be a CT volume, with its path as typed; see `skip_lines`.
     """
 
     rows: list[ScanRow]
@@ -60,7 +61,7 @@ def scan(
     options: ReadOptions = ReadOptions(),
     *,
     labels: OrganLabels | None = None,
-    workers: int = 1,
+    workers: int = 0,
     progress: Progress | None = None,
 ) -> Scan:
     """Return a row for each volume in a file or folder tree, and what was passed over.
@@ -71,7 +72,8 @@ def scan(
         folder: or a file, a series, a zip, a data set; as the user typed it.
         options: how volumes are read.
         labels: label maps, where there are.
-        workers: processes; the rows are the same for any number.
+        workers: processes, so that a crash costs one row; 0 reads everything in this one. The rows
+            are the same for any number.
         progress: is told what is counted, how many are done, and of how many.
 
     Raises:
@@ -106,5 +108,4 @@ def _tasks(
 
     volumes = find_volumes(folder, options, progress=files)
     tasks = [Task(source, folder) for source in volumes.sources]
-    skipped = [f"{path}: skipped, {reason}" for path, reason in volumes.skipped]
-    return tasks, list(volumes.refused), skipped
+    return tasks, list(volumes.refused), skip_lines(volumes.skipped)

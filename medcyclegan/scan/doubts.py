@@ -17,6 +17,7 @@ CLIPPED_SHARE = 0.01  # of the voxels, at one end of the range
 BONE_HU = 1000.0  # a range that ends below was cut off, where many voxels are at its end
 FAR_SLICES_MM, COARSE_PIXELS_MM = 10.0, 3.0
 MOST_FIELDS = 4
+SYNTHETIC = "synthetic, by its own header"
 
 
 def doubts(volume: Volume) -> tuple[str, ...]:
@@ -75,5 +76,5 @@ def _of_headers(headers: tuple[Any, ...]) -> list[str]:
     if "SECONDARY" in kinds or "REFORMATTED" in kinds:
         found.append("derived from another series, not reconstructed by a scanner")
     if str(headers[0].get("SyntheticData") or "").upper() == "YES":
-        found.append("synthetic, by its own header")
+        found.append(SYNTHETIC)
     return found

@@ -15,6 +15,7 @@ from medcyclegan.errors import InputError
 from medcyclegan.files import write_bytes
 from medcyclegan.io import own_name
 from medcyclegan.io.stored import ReadOptions
+from medcyclegan.scan.doubts import SYNTHETIC
 from medcyclegan.scan.rows import ScanRow
 
 LEAST_CONFIDENCE = 0.8
@@ -43,10 +44,10 @@ def propose_config(
 ) -> Proposal:
     """Write a training config with the volumes whose contrast phase is sure.
 
-    Volumes are listed by patient, relative to the working directory. In are those that can be
-    used, with a confidence of at least 0.8; where a path stands for several volumes, all have to
-    agree. Pixels are 1.5 mm and crops 256 pixels; where half of the volumes have coarser pixels,
-    theirs, and as many as make 384 mm.
+    Volumes are listed by patient, relative to the working directory. In are those that can be used
+    and are not synthetic, with a confidence of at least 0.8; where a path stands for several
+    volumes, all have to agree. Pixels are 1.5 mm and crops 256 pixels; where half of the volumes
+    have coarser pixels, theirs, and as many as make 384 mm.
 
     Args:
         rows: of a scan.
@@ -73,7 +74,7 @@ def propose_config(
         for name in DOMAINS.values()
     }
     text = _config(chosen, target, options)
-    write_bytes(target, text.encode(errors="surrogateescape"))
+    write_bytes(target, text.encode(errors="replace"))
     return Proposal(text, left_out, patients)
 
 
@@ -91,6 +92,8 @@ def _choose(rows: Sequence[ScanRow], folder: Path) -> tuple[dict[str, ScanRow], 
         if not reason and inside:
             reason = f"other volumes lie below it, such as {inside[0]}; give it a folder of its own"
         typed = _typed(folder, path)
+        if not reason and not _is_text(os.path.relpath(typed)):
+            reason = "its path is not UTF-8 text, as a config must be; rename it"
         if reason:
             left_out += [f"{typed}: left out, {reason}"] * len(sharing)
         else:
@@ -101,6 +104,8 @@ def _choose(rows: Sequence[ScanRow], folder: Path) -> tuple[dict[str, ScanRow], 
 def _unfit(row: ScanRow) -> str:
     if not row.accepted:
         return row.problems[0]
+    if SYNTHETIC in row.problems:
+        return SYNTHETIC
     if row.phase == "unknown":
         return "its contrast phase is unknown"
     if row.confidence < LEAST_CONFIDENCE:
@@ -137,8 +142,21 @@ def _config(chosen: dict[str, ScanRow], target: Path, options: ReadOptions) -> s
     return "\n".join(lines) + "\n"
 
 
+def _is_text(path: str) -> bool:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _text(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
+    """Return a text as JSON, with what cannot be seen escaped: in YAML it may end a line."""
+    seen = (
+        one if one.isprintable() else f"\\U{ord(one):08x}"
+        for one in json.dumps(text, ensure_ascii=False)
+    )
+    return "".join(seen)
 
 
 def _plane(rows: Sequence[ScanRow]) -> tuple[float, int]:

@@ -18,6 +18,7 @@ BETWEEN = {"abdomen": "chest", "pelvis": "chest", "legs": "neck"}  # these and t
 MOST_SLICES = 40
 LEAST_SHARE = 0.1  # of the slices that show some part, for it to be named
 EVERY_MM = 2.0  # pixels are skipped up to this
+MOST_MM = 3.5  # bone and lung of a few coarse pixels tell nothing
 LEAST_CM2 = 15.0  # of body, for a slice to be judged at all
 
 
@@ -54,10 +55,11 @@ def region_of(volume: Volume) -> str:
         volume: CT in HU.
 
     Returns:
-        Names from `REGIONS`, joined by ", "; empty for other planes, or where most is not clear.
+        Names from `REGIONS`, joined by ", "; empty for other planes, for pixels above 3.5 mm, or
+        where most is not clear.
     """
     frame = slice_frame(volume.array.shape, volume.affine)
-    if frame.plane != "axial":
+    if frame.plane != "axial" or max(frame.spacing_mm[1:]) > MOST_MM:
         return ""
     slices = to_slices(volume.array, frame)
     chosen = np.unique(np.linspace(0, len(slices) - 1, MOST_SLICES).round().astype(int))

@@ -6,8 +6,9 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 
 from medcyclegan.scan.judging import Task, judge, refused
@@ -24,38 +25,43 @@ def cores() -> int:
 def judge_all(tasks: Sequence[Task], workers: int) -> Iterator[tuple[int, ScanRow]]:
     """Yield the index and the row of each task, in the order they are done.
 
+    Where a process dies, what was being read at that moment is read again, each alone: what kills
+    its process a second time is refused.
+
     Args:
         tasks: volumes.
-        workers: processes; 1 judges here, where a crash would end the whole.
+        workers: processes; 0 judges here, where a crash would end the whole.
     """
-    if workers == 1 or len(tasks) < 2:
-        for index, task in enumerate(tasks):
-            yield index, judge(task)
+    if not workers:
+        yield from ((index, judge(task)) for index, task in enumerate(tasks))
         return
-    done: set[int] = set()
-    for index, row in _together(tasks, range(len(tasks)), min(workers, len(tasks))):
-        done.add(index)
-        yield index, row
-    for index in (index for index in range(len(tasks)) if index not in done):
-        alone = list(_together(tasks, [index], 1))
-        yield alone[0] if alone else (index, refused(tasks[index], CRASHED))
+    waiting = deque(range(len(tasks)))
+    while waiting:
+        for index in (yield from _together(tasks, waiting, workers)):
+            if (yield from _together(tasks, deque([index]), 1)):
+                yield index, refused(tasks[index], CRASHED)
 
 
 def _together(
-    tasks: Sequence[Task], chosen: Sequence[int], workers: int
-) -> Iterator[tuple[int, ScanRow]]:
-    """Yield what is done before a worker dies, if one does."""
+    tasks: Sequence[Task], waiting: deque[int], workers: int
+) -> Generator[tuple[int, ScanRow], None, list[int]]:
+    """Yield rows of what is waiting, until a worker dies; return what was in hand then."""
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, context, initializer=_begin)
+    pool = ProcessPoolExecutor(min(workers, len(waiting)), context, initializer=_begin)
+    in_hand: dict[Future[ScanRow], int] = {}
     try:
-        index_of = {pool.submit(judge, tasks[index]): index for index in chosen}
-        for future in as_completed(index_of):
-            try:
-                yield index_of[future], future.result()
-            except BrokenProcessPool:
-                continue
+        while waiting or in_hand:
+            while waiting and len(in_hand) < workers:
+                future = pool.submit(judge, tasks[waiting[0]])
+                in_hand[future] = waiting.popleft()
+            for future in wait(in_hand, return_when=FIRST_COMPLETED).done:
+                row = future.result()
+                yield in_hand.pop(future), row
+    except BrokenProcessPool:
+        return sorted(in_hand.values())
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+    return []
 
 
 def _begin() -> None:

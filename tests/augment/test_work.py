@@ -236,6 +236,16 @@ def test_a_folder_in_the_way_costs_its_volume_alone(here: Path, command: Command
     assert Path("out/p1/ct_noncontrast/thesis.txt").exists()
 
 
+def test_a_name_that_gets_too_long_costs_its_volume_alone(here: Path, small: Translator) -> None:
+    nifti(Path("names") / f"{'n' * 240}.nii.gz", ct(3))
+    nifti(Path("names/short.nii.gz"), ct(3))
+    summary = augment(Path("names"), Path("out"), translator=small, say=quiet)
+    assert [path.name for path in summary.written] == ["short_noncontrast.nii.gz"]
+    ((path, reason),) = summary.failed
+    assert path.name.startswith("nnn")
+    assert "name would be too long" in reason
+
+
 def test_a_series_is_not_written_into_another(here: Path, small: Translator) -> None:
     dicom(Path("in/p1/ct_noncontrast/ct"), ct(3))
     summary = augment(

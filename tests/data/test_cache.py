@@ -108,7 +108,7 @@ def test_the_command_clears_and_limits(
 
 
 @pytest.mark.parametrize(
-    "words", [["--clear", "--limit", "1"], ["--limit", "-1"], ["--limit", "x"]]
+    "words", [["--clear", "--limit", "1"], ["--limit", "-1"], ["--limit", "x"], ["--limit", "nan"]]
 )
 def test_the_command_refuses_what_it_cannot_do(words: list[str], filled: list[Entry]) -> None:
     assert cli.main(["cache", *words]) == 2

@@ -57,6 +57,11 @@ def test_what_is_no_volume_is_said() -> None:
     messages = open_domain("data", KEY).messages
     assert len(messages) == 1
     assert messages[0].startswith("data/notes.txt: skipped, ")
+    for name in "abc":
+        Path(f"data/{name}.txt").write_text(name)
+    assert open_domain("data", KEY).messages == [
+        "data: 4 files skipped, no volume by name or content"
+    ]
 
 
 @pytest.mark.usefixtures("tree")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import nibabel
 import numpy as np
+import pydicom
 import pytest
 
 from medcyclegan.data.cache import cache_folder, entries, trim
@@ -19,7 +20,8 @@ from medcyclegan.data.store import SliceStore, StoredVolume
 from medcyclegan.data.transforms import ExtractSlicesd, ReadVolumed, read
 from medcyclegan.errors import InputError, MedCycleGANError
 from medcyclegan.intensity import Window
-from medcyclegan.io import find_volumes
+from medcyclegan.io import find_volumes, write_volume
+from medcyclegan.io.stored import ReadOptions
 from medcyclegan.volume import Provenance, Volume
 
 WINDOW = Window(-200.0, 600.0)
@@ -134,6 +136,30 @@ def test_other_voxels_spacing_geometry_or_patient_are_another_entry(
     SliceStore(3.0, WINDOW, tmp_path / "slices").load(body())
     SliceStore(None, Window(-160, 600), tmp_path / "slices").load(body())
     assert len(count_reads) == 6
+
+
+def test_volumes_of_one_file_are_of_one_patient(tmp_path: Path) -> None:
+    phases = np.stack([body(hu=hu).array for hu in (40, 180)], axis=-1)
+    nibabel.save(nibabel.Nifti1Image(phases, np.diag([-2.0, -2.0, 5.0, 1.0])), tmp_path / "4d.nii")
+    sources = find_volumes(tmp_path / "4d.nii", ReadOptions(split_4d=True)).sources
+    store = SliceStore(None, WINDOW, tmp_path / "slices")
+    plain, enhanced = (store.load(source) for source in sources)
+    assert not np.array_equal(plain.slices, enhanced.slices)
+    assert plain.facts.patient == enhanced.facts.patient
+
+
+def test_a_series_that_names_no_patient_is_told_by_its_content(tmp_path: Path) -> None:
+    keys = set()
+    for folder in ("here", "there"):
+        write_volume(body(), tmp_path / folder, file_format="dicom")
+        for file in (tmp_path / folder).iterdir():
+            dataset = pydicom.dcmread(file)
+            dataset.PatientID = dataset.StudyInstanceUID = ""
+            dataset.save_as(file)
+        (source,) = find_volumes(tmp_path / folder).sources
+        slices = tmp_path / f"slices of {folder}"
+        keys.add(SliceStore(None, WINDOW, slices).load(source).facts.patient)
+    assert len(keys) == 1
 
 
 @pytest.mark.parametrize(
@@ -271,7 +297,7 @@ def test_a_domain_goes_on_without_what_cannot_be_used(tmp_path: Path) -> None:
     assert len(sources) == 3
     domain = SliceStore(None, WINDOW, tmp_path / "slices").load_domain("contrast", sources)
     assert len(domain.volumes) == 1
-    assert len(domain.messages) == 2
+    assert len(domain.messages) == 3  # one that the empty volume is odd, one that it is left out
     for name in ("empty.nii.gz", "cut.nii.gz"):
         assert any(str(tmp_path / "in" / name) in message for message in domain.messages)
     with pytest.raises(InputError, match=r"domain contrast: .*cut\.nii\.gz"):

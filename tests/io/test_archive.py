@@ -53,7 +53,7 @@ def test_a_zip_of_a_series_is_that_series(
     assert (source.path, source.files, source.stem) == (path, (path,), "Patient.1")
     assert source.relative == PurePosixPath("data")
     assert source.members == tuple(f"deep/in/IM{k:04d}.dcm" for k in range(6))
-    assert found.skipped == ((path, "read.me: no volume by name or content"),)
+    assert found.skipped == ((path / "read.me", "no volume by name or content"),)
     volume = read_source(source)
     np.testing.assert_array_equal(volume.array, make_ct())
     np.testing.assert_allclose(volume.affine, AFFINE)

@@ -328,6 +328,37 @@ def test_a_folder_that_cannot_be_entered_is_refused(
     assert [path.name for path, _ in found.refused] == ["shut"]
 
 
+def test_a_root_that_cannot_be_entered_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def shut(path: object) -> Any:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    enter = Path.is_dir
+    monkeypatch.setattr(os, "scandir", shut)
+    monkeypatch.setattr(
+        Path, "is_dir", lambda path: shut(path) if path.name == "imagesTr" else enter(path)
+    )
+    found = find_volumes(tmp_path)
+    assert [(path, "denied" in reason) for path, reason in found.refused] == [(tmp_path, True)]
+
+
+def test_a_folder_too_deep_to_name_is_refused(
+    tmp_path: Path, nifti: Callable[[Path], Path]
+) -> None:
+    nifti(tmp_path / "ct.nii.gz")
+    descriptor = os.open(tmp_path, os.O_RDONLY)
+    for _ in range(20):
+        os.mkdir("d" * 240, dir_fd=descriptor)
+        inner = os.open("d" * 240, os.O_RDONLY, dir_fd=descriptor)
+        os.close(descriptor)
+        descriptor = inner
+    os.close(descriptor)
+    found = find_volumes(tmp_path)
+    assert [source.stem for source in found.sources] == ["ct"]
+    assert ["too long" in reason for _, reason in found.refused] == [True]
+
+
 def test_a_data_set_is_searched_for_its_training_images(
     tmp_path: Path, nifti: Callable[[Path], Path]
 ) -> None:

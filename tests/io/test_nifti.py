@@ -450,3 +450,24 @@ def test_real_odd_files(real_data: Path) -> None:
     assert "negative" in intercept.provenance.warnings[0]
     with pytest.raises(GeometryError, match="sform"):
         read_volume(real_data / "niivue" / "shear.nii.gz")
+
+
+@pytest.mark.parametrize("degrees", [0.003, 0.01, 0.03, 0.05, 0.08, 0.3])
+@pytest.mark.parametrize("axes", [(1, 2), (0, 2), (0, 1)])
+def test_near_half_a_turn_a_qform_may_be_as_coarse_as_its_numbers(
+    degrees: float, axes: tuple[int, int], tmp_path: Path
+) -> None:
+    def turned(angle: float) -> Array:
+        turn = np.eye(4)
+        turn[np.ix_(axes, axes)] = [
+            [np.cos(angle), -np.sin(angle)],
+            [np.sin(angle), np.cos(angle)],
+        ]
+        return turn @ np.diag([0.45, -0.45, -0.6, 1.0])
+
+    affine, other = turned(np.radians(degrees)), turned(np.radians(degrees + 0.3))
+    path = save(tmp_path / "ct.nii", np.full((300, 300, 90), -1000, np.int16), affine)
+    np.testing.assert_allclose(read_volume(path).affine, affine, atol=1e-6)
+    with_fields(path, srow_x=other[0], srow_y=other[1], srow_z=other[2])
+    with pytest.raises(GeometryError, match="sform and a qform"):
+        read_volume(path)

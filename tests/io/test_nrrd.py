@@ -136,7 +136,8 @@ def test_a_file_cut_or_spoilt_anywhere_is_refused(
         ("encoding: raw", "encoding: hex", "encoding hex"),
         ("encoding: raw", "encoding: gzip", "truncated|damaged"),
         ("encoding: raw", "encoding: raw\nline skip: 2", "skips lines"),
-        ("encoding: raw", "encoding: raw\nbyteskip: -1", "skips lines"),
+        ("encoding: raw", "encoding: raw\nbyteskip: 5", "skips lines"),
+        ("encoding: raw", "encoding: gzip\nbyteskip: -1", "skips lines"),
         ("encoding: raw", "encoding: raw\nold min: -1024", "quantised"),
         ("encoding: raw", "encoding: raw\nspacings: 1 1 1", "twice, as spacings"),
         ("encoding: raw", 'encoding: raw\nspace units: "cm" "cm" "cm"', "lengths in cm"),
@@ -198,6 +199,7 @@ def test_directions_that_make_no_grid_are_refused(
         {"space_directions": "( 0, -0.4 ,0.3)  (7.5e-1,0,0)(0,1.5,2)"},
         {"spacings": "NaN NaN NaN"},
         {"byte_skip": "0"},
+        {"byte_skip": "-1"},
         {"measurement_frame": "(0,1,0) (1,0,0) (0,0,1)"},
         {"content": "Jane: Roe", "name:=": "sizes: 1 1 1"},
     ],
@@ -300,3 +302,14 @@ def test_what_is_written_is_short_and_packed(tmp_path: Path, make_ct: MakeCT) ->
     head, _, voxels = (tmp_path / "out.nrrd").read_bytes().partition(b"\n\n")
     assert b"Jane" not in head
     assert gzip.decompress(voxels) == make_ct().tobytes(order="F")
+
+
+def test_raw_voxels_may_lie_at_the_end_of_another_file(tmp_path: Path, make_ct: MakeCT) -> None:
+    head, _, voxels = nrrd_bytes(make_ct(), data_file="ct.bin", byte_skip="-1").partition(b"\n\n")
+    (tmp_path / "ct.nhdr").write_bytes(head + b"\n")
+    (tmp_path / "ct.bin").write_bytes(b"a header of whatever kind" + voxels)
+    volume = read_volume(tmp_path / "ct.nhdr")
+    np.testing.assert_array_equal(volume.array, make_ct())
+    (tmp_path / "ct.bin").write_bytes(voxels[2:])
+    with pytest.raises(VolumeError, match="truncated"):
+        read_volume(tmp_path / "ct.nhdr")

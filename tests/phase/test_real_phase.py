@@ -31,6 +31,6 @@ def test_studies_say_what_covid_slices_show(real_data: Path) -> None:
 
 def test_an_abdomen_with_calcified_cartilage_is_not_taken_for_contrast(real_data: Path) -> None:
     folder = real_data / "totalsegmentator"
-    assert judge_phase(read_volume(folder / "example_ct_sm.nii.gz")).verdict == "unknown"
+    assert judge_phase(read_volume(folder / "example_ct_sm.nii.gz")).verdict == "noncontrast"
     assert judge_phase(read_volume(folder / "example_ct.nii.gz")).verdict == "noncontrast"
     assert judge_phase(read_volume(folder / "example_ct_dicom")).verdict == "contrast"

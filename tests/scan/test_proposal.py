@@ -10,6 +10,7 @@ from medcyclegan.config import load_config
 from medcyclegan.errors import InputError
 from medcyclegan.io.stored import ReadOptions
 from medcyclegan.scan import ScanRow, propose_config, scan
+from medcyclegan.scan.doubts import SYNTHETIC
 
 WriteBody = Callable[..., Path]
 PLAIN = ScanRow(
@@ -54,6 +55,7 @@ def test_volumes_of_a_patient_stand_together(tmp_path: Path) -> None:
     [
         (replace(PLAIN, path="x", confidence=0.75), "confidence of 0.75 alone"),
         (replace(PLAIN, path="x", phase="unknown"), "phase is unknown"),
+        (replace(PLAIN, path="x", problems=("padding", SYNTHETIC)), "synthetic, by its own header"),
         (replace(PLAIN, path="x", accepted=False, problems=("is empty",)), "is empty"),
         (replace(PLAIN, path="a.nii"), "holds volumes of both domains"),
     ],
@@ -79,6 +81,17 @@ def test_an_empty_domain_or_a_taken_name_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="exists; choose another name"):
         propose_config([CONTRAST, PLAIN], tmp_path, tmp_path / "new.yaml")
     assert (tmp_path / "new.yaml").read_text() == "mine"
+
+
+def test_names_that_no_config_can_hold_are_left_out(tmp_path: Path) -> None:
+    odd = [f"a{mark}b.nii" for mark in "\u2028\x85\x7f\t\xa0\U0001f600é"]
+    rows = [*(replace(CONTRAST, path=name) for name in [*odd, "c\udcff.nii"]), PLAIN]
+    target = tmp_path / "new.yaml"
+    proposal = propose_config(rows, tmp_path, target)
+    (line,) = proposal.left_out
+    assert "not UTF-8" in line
+    volumes = load_config(target).domains.a.volumes
+    assert [Path(str(volume)).name for volume in volumes] == odd
 
 
 def test_options_and_odd_names_go_along(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from medcyclegan.volume import Volume
         ("cornerstone/CT2_J2KR", "head"),
         ("totalsegmentator/example_ct_dicom", "abdomen"),
         ("totalsegmentator/example_ct.nii.gz", "abdomen, pelvis"),
-        ("open_kbp/pt_106_ct.nii.gz", "head, neck, chest"),
+        ("open_kbp/pt_106_ct.nii.gz", ""),
         ("ibsi_sts/nifti/STS_019/CT_image.nii.gz", "legs"),
     ],
 )

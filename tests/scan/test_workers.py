@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,19 +20,41 @@ def crash_on_p2(task: Task) -> ScanRow:
     return judge(task)
 
 
-def test_a_crash_costs_one_row(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("count", [1, 2, 9])
+def test_a_crash_costs_one_row(folder: Path, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
     monkeypatch.setattr(workers, "judge", crash_on_p2)
     monkeypatch.setattr(workers, "_begin", None)
     monkeypatch.setattr("multiprocessing.get_context", forked)
     tasks = [Task(source, folder) for source in find_volumes(folder).sources]
-    rows = dict(workers.judge_all(tasks, 2))
-    assert sorted(rows) == list(range(len(tasks)))
+    judged = list(workers.judge_all(tasks, count))
+    assert len(judged) == len(tasks) > 3
+    rows = dict(judged)
     for index, task in enumerate(tasks):
         if task.source.stem == "p2":
             assert "crashes" in rows[index].problems[0]
             assert not rows[index].accepted
         else:
             assert rows[index] == judge(task)
+
+
+def test_after_a_crash_the_others_are_read_together(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pools = []
+
+    class Counted(ProcessPoolExecutor):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            pools.append(arguments[0])
+            super().__init__(*arguments, **options)
+
+    monkeypatch.setattr(workers, "judge", crash_on_p2)
+    monkeypatch.setattr(workers, "_begin", None)
+    monkeypatch.setattr(workers, "ProcessPoolExecutor", Counted)
+    monkeypatch.setattr("multiprocessing.get_context", forked)
+    sources = {source.stem: source for source in find_volumes(folder).sources}
+    tasks = [Task(sources[stem], folder) for stem in ("p2", *["p1"] * 9)]
+    assert len(list(workers.judge_all(tasks, 2))) == len(tasks)
+    assert pools == [2, 1, 1, 2]  # the crash and what was beside it, each alone; then the rest
 
 
 def forked(method: str) -> object:
@@ -42,10 +65,7 @@ def forked(method: str) -> object:
     return multiprocessing.context.ForkContext()
 
 
-def test_one_worker_is_this_process(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, write_body: Callable[..., Path]
-) -> None:
-    del write_body
+def test_without_workers_it_is_this_process(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "ProcessPoolExecutor", None)
     tasks = [Task(source, folder) for source in find_volumes(folder).sources]
-    assert len(dict(workers.judge_all(tasks, 1))) == len(tasks)
+    assert len(dict(workers.judge_all(tasks, 0))) == len(tasks)

@@ -72,8 +72,8 @@ class Decoder:
         with self._lock:
             process = self._running()
             late = threading.Timer(seconds, process.kill)
-            late.start()
             start = time.monotonic()
+            late.start()
             try:
                 _send(process, request, frames)
                 return _receive(process, shape)

@@ -22,6 +22,7 @@ from medcyclegan.io.dicom.label_objects import (
     check_frame_of_reference,
     open_whole,
     region_names,
+    slice_shifts,
     whole_number,
 )
 from medcyclegan.volume import SAME_GRID_VOXELS, Labels, Volume
@@ -65,9 +66,12 @@ def read(path: Path, like: Volume) -> Labels:
     painting = Painting(like, region_names(texts, dataset, like.provenance.headers))
     axis = _stacking_axis([points for region in regions.values() for points in region.contours])
     slices = np.moveaxis(painting.array, axis, 0)
+    places = np.arange(len(slices), dtype=np.float64)
+    if axis == 2:
+        places += slice_shifts(like)[:, 2]
     for value, region in regions.items():
         name = painting.names[value]
-        drawn = _by_slice(region.contours, axis, like.array.shape, name)
+        drawn = _by_slice(region.contours, axis, like.array.shape, name, places)
         for index, polygons in sorted(drawn.items()):
             painting.paint(slices[index], inside(polygons, slices[index].shape), value)
         if drawn and (gaps := max(drawn) - min(drawn) + 1 - len(drawn)):
@@ -183,17 +187,25 @@ def _stacking_axis(contours: Sequence[Points]) -> int:
 
 
 def _by_slice(
-    contours: Sequence[Points], axis: int, shape: tuple[int, ...], name: str
+    contours: Sequence[Points], axis: int, shape: tuple[int, ...], name: str, places: Points
 ) -> dict[int, list[Points]]:
     """Return the contours on each slice without those that are there twice, (points, 2) each.
+
+    Args:
+        contours: (points, 3) each, in voxels.
+        axis: along which slices are stacked.
+        shape: of the image.
+        name: of the region.
+        places: where each slice lies along that axis, voxels.
 
     Raises:
         GeometryError: one lies off the slices, or outside the image.
     """
     slices: dict[int, dict[bytes, Points]] = {}
     for number, points in enumerate(contours, 1):
-        index = float(np.rint(points[0, axis]))
-        distance = float(np.abs(points[:, axis] - index).max())
+        index = int(np.rint(points[0, axis]))
+        place = places[index] if 0 <= index < len(places) else index
+        distance = float(np.abs(points[:, axis] - place).max())
         if not distance <= SAME_GRID_VOXELS:
             raise GeometryError(
                 f"contour {number} of {name} lies {distance:.3g} voxels off its volume's slices; "
@@ -206,5 +218,5 @@ def _by_slice(
                 "give the whole image that it was drawn on"
             )
         flat = np.delete(points, axis, axis=1)
-        slices.setdefault(int(index), {})[flat.tobytes()] = flat
+        slices.setdefault(index, {})[flat.tobytes()] = flat
     return {index: list(polygons.values()) for index, polygons in slices.items()}

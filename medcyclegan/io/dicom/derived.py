@@ -6,7 +6,8 @@ PS3.15, annex E (what is emptied where identifiers are not kept).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from copy import copy
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,15 +15,24 @@ import numpy.typing as npt
 
 from medcyclegan import __version__
 from medcyclegan.errors import GeometryError
+from medcyclegan.io.axes import LPS
 from medcyclegan.io.dicom.carried import IDENTIFYING, PLACE, TECHNICAL
-from medcyclegan.io.dicom.ct_image import WINDOW, Derivation, Uids, code, ct_image, put
+from medcyclegan.io.dicom.ct_image import (
+    SHORT_TEXT,
+    WINDOW,
+    Derivation,
+    Uids,
+    code,
+    ct_image,
+    put,
+)
 from medcyclegan.io.dicom.identifiers import identifying_words, names_someone
+from medcyclegan.io.dicom.series import TILT_DEGREES, Vector, lean_degrees
 from medcyclegan.volume import Affine, Volume
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-RAS_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 OFF_PLANE_MM, OFF_PLANE_SHARE = 0.11, 0.021  # how far readers let a slice lie off the even grid
 NEXT_SERIES = 1000  # a derived series is numbered so much above its source
 MOST_NUMBER = 2**31 - 1
@@ -35,11 +45,15 @@ UNPAIRED = """ABDOMEN ABDOMENPELVIS AORTA BACK BLADDER BRAIN CEREBELLUM CERVIX C
     NECKCHESTABDPELV NOSE PANCREAS PELVIS PENIS PHARYNX PROSTATE RECTUM SCALP SKULL SPINE
     SPLEEN SSPINE STERNUM STOMACH THYMUS THYROID TLSPINE TONGUE TRACHEA TSPINE URETHRA
     UTERUS VAGINA VULVA WHOLEBODY"""  # parts of the body without laterality: PS3.16, annex L
+STRAIGHTENED = "; resampled from slices with gantry tilt"
 NOT_COPIED = ("Rows", "Columns", *OF_THE_SERIES)  # the derived series has its own
 
 
 def check_same_planes(volume: Volume) -> None:
     """Check that a volume's slices along K lie where the headers it was read with put them.
+
+    Where the headers are of a leaning stack, from which the volume was resampled, its slices lie
+    in the same planes, and may reach farther in them.
 
     Raises:
         GeometryError: there are more or fewer, or they lie elsewhere.
@@ -47,14 +61,16 @@ def check_same_planes(volume: Volume) -> None:
     headers = volume.provenance.headers
     shape = {(header.get("Columns"), header.get("Rows")) for header in headers}
     count = len(headers)
-    affine = RAS_LPS @ volume.affine
+    affine = LPS @ volume.affine
     steps = np.linalg.norm(affine[:3, :3], axis=0)
     allowed = max(OFF_PLANE_MM, OFF_PLANE_SHARE * float(steps[2]))
-    if count != volume.array.shape[2] or shape != {volume.array.shape[:2]}:
+    places = [_in_plane(header, number) for number, header in enumerate(headers)]
+    leaning = count == volume.array.shape[2] and _leans(places)
+    if count != volume.array.shape[2] or (shape != {volume.array.shape[:2]} and not leaning):
         raise GeometryError(f"has {volume.array.shape} voxels, but headers of {count} slices")
-    for number, header in enumerate(headers):
-        own = _in_plane(header, number)
-        off = float(np.linalg.norm(own[:3, 3] - (affine @ [0, 0, number, 1])[:3]))
+    for number, own in enumerate(places):
+        away = own[:3, 3] - (affine @ [0, 0, number, 1])[:3]
+        off = float(abs(_normal(own) @ away) if leaning else np.abs(away).max())
         turned = float(np.abs((own[:3, :2] - affine[:3, :2]) / steps[:2]).max())
         if off > allowed:
             raise GeometryError(
@@ -62,6 +78,18 @@ def check_same_planes(volume: Volume) -> None:
             )
         if turned > OFF_PLANE_SHARE:
             raise GeometryError(f"has other pixels in slice {number + 1} than its header says")
+
+
+def _leans(places: Sequence[Affine]) -> bool:
+    """Return whether slices are stacked along a line that leans against their normal."""
+    step = places[-1][:3, 3] - places[0][:3, 3]
+    normal = _normal(places[0])
+    return len(places) > 1 and lean_degrees(step, normal * np.sign(step @ normal)) > TILT_DEGREES
+
+
+def _normal(place: Affine) -> Vector:
+    normal = np.cross(place[:3, 0], place[:3, 1])
+    return normal / np.linalg.norm(normal)
 
 
 def _in_plane(header: Dataset, number: int) -> Affine:
@@ -93,6 +121,7 @@ def derived_images(
         content: hash of all that the series is made of.
     """
     headers = volume.provenance.headers
+    leaning = _leans([_in_plane(header, number) for number, header in enumerate(headers)])
     words = frozenset[str]() if derivation.keep_identifiers else identifying_words(headers)
     for number, header in enumerate(headers):
         uids = _uids(header, patient, content, number)
@@ -107,7 +136,23 @@ def derived_images(
         dataset.SeriesNumber = min(_number(header, "SeriesNumber") + NEXT_SERIES, MOST_NUMBER)
         if source := _source(header):
             dataset.SourceImageSequence = [source]
+        if leaning:
+            _move(dataset, (LPS @ volume.affine @ [0, 0, number, 1])[:3])
         yield dataset
+
+
+def _move(dataset: Dataset, position: Vector) -> None:
+    """Put a slice of a straightened stack elsewhere in its plane than its source, and say so."""
+    from pydicom.valuerep import format_number_as_ds
+
+    dataset.ImagePositionPatient = [format_number_as_ds(float(mm) + 0.0) for mm in position]
+    for keyword in ("GantryDetectorTilt", "SliceLocation"):
+        dataset.pop(keyword, None)
+    dataset.DerivationDescription = (
+        f"{dataset.DerivationDescription[: SHORT_TEXT - len(STRAIGHTENED)]}{STRAIGHTENED}"
+    )
+    for source in dataset.get("SourceImageSequence") or []:
+        source.SpatialLocationsPreserved = "NO"
 
 
 def _uids(header: Dataset, patient: str, content: str, number: int) -> Uids:
@@ -127,7 +172,7 @@ def _copy(
         if keyword in header and keyword not in NOT_COPIED:
             element = header[keyword]
             if element.VR not in ("LO", "SH", "CS") or not names_someone(str(element.value), words):
-                dataset.add(element)
+                dataset.add(copy(element))  # slices share it
 
 
 def _say_who(header: Dataset, dataset: Dataset, derivation: Derivation, patient: str) -> None:

@@ -5,6 +5,7 @@ Standard: DICOM PS3.10, chapter 7 (file format), and PS3.5, A.5 (deflated explic
 
 from __future__ import annotations
 
+import contextlib
 import zlib
 from io import BytesIO
 from pathlib import Path
@@ -26,6 +27,7 @@ MOST_INFLATED_BYTES = 2**31
 CUT_OFF = "is cut off inside its header; copy it anew"
 PIXEL_GROUP = 0x7FE0
 UNDEFINED_LENGTH = 0xFFFFFFFF
+HEAD_BYTES = 1 << 15  # hold the header of most files
 META_LENGTH = b"\x02\x00\x00\x00UL\x04\x00"  # the first element after the preamble
 
 
@@ -45,19 +47,37 @@ def open_dataset(path: Path, **options: Any) -> Dataset:
     from pydicom.filereader import read_file_meta_info
 
     with path.open("rb") as stream:
-        head = stream.read(144)
-    if head[132:140] == META_LENGTH and path.stat().st_size < _end_of_meta(head):
+        head = stream.read(HEAD_BYTES)
+    end = _end_of_meta(head) if head[132:140] == META_LENGTH else len(head)
+    if path.stat().st_size < end:
         raise VolumeError(CUT_OFF)
     bare = head[128:132] != b"DICM"
-    meta = None if bare else read_file_meta_info(path)
-    if meta is not None and text(meta, "TransferSyntaxUID") == DEFLATED_SYNTAX:
-        return _inflated(path, meta, **options)
-    dataset = pydicom.dcmread(path, force=bare, **options)
+    if not bare and (end > HEAD_BYTES or DEFLATED_SYNTAX.encode() in head[:end]):
+        meta = read_file_meta_info(path)
+        if text(meta, "TransferSyntaxUID") == DEFLATED_SYNTAX:
+            return _inflated(path, meta, **options)
+    dataset = _from_head(head, force=bare, **options)
+    if dataset is None:
+        dataset = pydicom.dcmread(path, force=bare, **options)
     _check_whole(dataset)
     if "TransferSyntaxUID" not in dataset.file_meta:
         implicit, little = dataset.original_encoding
         dataset.file_meta.TransferSyntaxUID = _plain_syntax(bool(implicit), little is not False)
     return dataset
+
+
+def _from_head(head: bytes, **options: Any) -> Dataset | None:
+    """Return a header from a file's first bytes; None if it does not end there."""
+    import pydicom
+
+    if not options.get("stop_before_pixels"):
+        return None
+    stream = BytesIO(head)
+    with contextlib.suppress(Exception):  # whatever is wrong, the file itself will show it
+        dataset = pydicom.dcmread(stream, **options)
+        if stream.tell() < len(head):
+            return dataset
+    return None
 
 
 def text(dataset: Dataset, name: str) -> str:

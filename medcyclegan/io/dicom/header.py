@@ -6,6 +6,7 @@ Standard: DICOM PS3.3, C.7.6.2 (image plane), C.7.6.16 (multi-frame functional g
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ from medcyclegan.io.stored import one_line
 
 if TYPE_CHECKING:
     from pydicom import Dataset
+    from pydicom.tag import BaseTag
 
 MOST_PIXELS_A_SIDE = 8192
 CT_CLASS = "1.2.840.10008.5.1.4.1.1.2"
@@ -134,11 +136,18 @@ def read_header(path: Path) -> Header:
         VolumeError: the header ends before it has said what the file is.
         Exception: whatever pydicom makes of a damaged file; call it inside `stored.reading`.
     """
-    dataset = open_dataset(path, specific_tags=list(HEADER_TAGS), stop_before_pixels=True)
+    dataset = open_dataset(path, specific_tags=_tags(), stop_before_pixels=True)
     header = header_of(dataset)
     if getattr(dataset, "preamble", None) and not (header.modality or header.class_uid):
         raise VolumeError("has a header that is cut off or damaged; copy it anew")
     return header
+
+
+@functools.cache
+def _tags() -> list[BaseTag]:
+    from pydicom.tag import Tag
+
+    return [Tag(name) for name in HEADER_TAGS]  # once: pydicom would do so for each file
 
 
 def header_of(dataset: Dataset) -> Header:

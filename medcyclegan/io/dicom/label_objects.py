@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from medcyclegan.errors import GeometryError, VolumeError
 from medcyclegan.io.data_set import short_name
-from medcyclegan.io.dicom.file import numbers, open_dataset, text
+from medcyclegan.io.dicom.file import UNDEFINED_LENGTH, numbers, open_dataset, text
 from medcyclegan.io.dicom.identifiers import identifying_words, names_someone
 from medcyclegan.volume import Labels, Volume
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 HIGHEST_VALUE = 2**16 - 1
-UNDEFINED_LENGTH = 0xFFFFFFFF
+MOST_SHIFT = 0.5  # voxels
 TO_RAS = np.array([-1.0, -1.0, 1.0])  # DICOM counts toward the patient's left and back
 
 
@@ -131,6 +131,22 @@ def check_frame_of_reference(uid: str, like: Volume) -> None:
             "lies in another frame of reference than its volume (FrameOfReferenceUID "
             f"...{uid[-12:]}, not ...{own.pop()[-12:]}); give the labels drawn on this volume"
         )
+
+
+def slice_shifts(like: Volume) -> npt.NDArray[np.float64]:
+    """Return how far each slice along K lies off its image's even grid, (K, 3), in voxels.
+
+    Scanners round the places of slices, and regions are drawn where the slices are. Zeros where no
+    headers say more than the grid; where slices were moved in their planes, these count as even.
+    """
+    even = np.zeros((like.array.shape[2], 3))
+    places = [header.get("ImagePositionPatient") or () for header in like.provenance.headers]
+    if len(places) != len(even) or {len(place) for place in places} != {3}:
+        return even
+    even[:, 2] = np.arange(len(even))
+    to_voxels = np.linalg.inv(like.affine)
+    own = (np.array(places, np.float64) * TO_RAS) @ to_voxels[:3, :3].T + to_voxels[:3, 3]
+    return np.where(np.abs(own - even) < MOST_SHIFT, own - even, 0.0)
 
 
 def whole_number(item: Dataset, name: str) -> int:

@@ -5,7 +5,7 @@ Standard: DICOM PS3.3, A.3 (CT image), A.38 (enhanced CT) and A.70 (legacy conve
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from medcyclegan.errors import GeometryError, VolumeError
-from medcyclegan.io.dicom.carried import carried
+from medcyclegan.hounsfield import check_hu
+from medcyclegan.io.dicom.carried import Seen, carried
 from medcyclegan.io.dicom.file import open_dataset, text
 from medcyclegan.io.dicom.frames import first_text, frame_fields
 from medcyclegan.io.dicom.header import describe, header_of, not_ct
 from medcyclegan.io.dicom.pixels import check_pixels, read_pixels
-from medcyclegan.io.dicom.rescaling import frame_hu, step_hu
+from medcyclegan.io.dicom.rescaling import frame_hu, slope_and_intercept
 from medcyclegan.io.dicom.series import Slice, check_stack, in_order, stack_affine
 from medcyclegan.io.dicom.tilt import described, straighten
 from medcyclegan.io.stored import ReadOptions, Stored, check_voxel_count, naming
@@ -61,8 +62,10 @@ def read(files: Sequence[Path], options: ReadOptions = ReadOptions()) -> Stored:
     """
     planes: dict[Key, npt.NDArray[Any]] = {}
     headers: dict[Key, Dataset] = {}
+    seen: Seen = {}
     slices: list[Slice] = []
-    patient, tags, coarsest = "", dict[str, str](), 0.0
+    scales: dict[Key, tuple[float, float]] = {}
+    patient, study, tags = "", "", dict[str, str]()
     for path in files:
         with naming(path):
             dataset = open_dataset(path)
@@ -71,11 +74,12 @@ def read(files: Sequence[Path], options: ReadOptions = ReadOptions()) -> Stored:
             fields = frame_fields(dataset)
             for index, piece in enumerate(pieces):
                 planes[path, piece.frame] = frame_hu(raw[index], fields[index])
-                headers[path, piece.frame] = carried(dataset, piece.frame)
-                coarsest = max(coarsest, step_hu(fields[index]))
+                headers[path, piece.frame] = carried(dataset, piece.frame, seen)
+                scales[path, piece.frame] = slope_and_intercept(fields[index])
             if not slices:
-                patient = text(dataset, "PatientID") or text(dataset, "StudyInstanceUID")
+                study = text(dataset, "StudyInstanceUID")
                 tags = _tags(fields[0])
+            patient = patient or text(dataset, "PatientID")
             slices += pieces
             check_voxel_count((*slices[0].shape, len(slices)))
     slices = in_order(slices)
@@ -83,11 +87,14 @@ def read(files: Sequence[Path], options: ReadOptions = ReadOptions()) -> Stored:
     keys = [(piece.path, piece.frame) for piece in slices]
     carried_on = tuple(headers[key] for key in keys)
     _check_one_room(carried_on)
-    warnings = _warnings(slices, carried_on, coarsest)
+    _check_each_plane(planes, scales)
+    warnings = _warnings(slices, carried_on, scales)
     array, affine, degrees = straighten(_stack([planes[key] for key in keys]), stack_affine(slices))
     if degrees:
-        carried_on, warnings = (), (*warnings, described(degrees))
-    return Stored(array, affine, patient=patient, tags=tags, warnings=warnings, headers=carried_on)
+        warnings = (*warnings, described(degrees))
+    return Stored(
+        array, affine, patient=patient or study, tags=tags, warnings=warnings, headers=carried_on
+    )
 
 
 def _checked(path: Path, dataset: Dataset) -> tuple[Slice, ...]:
@@ -109,6 +116,19 @@ def _check_one_room(headers: Sequence[Dataset]) -> None:
         )
 
 
+def _check_each_plane(
+    planes: Mapping[Key, npt.NDArray[Any]], scales: Mapping[Key, tuple[float, float]]
+) -> None:
+    """Check by itself whether each slice is HU where slopes or intercepts differ among them.
+
+    One that is rescaled wrongly would hide among those that are right.
+    """
+    if len(set(scales.values())) > 1:
+        for (path, _), hu in planes.items():
+            with naming(path):
+                check_hu(hu)
+
+
 def _tags(fields: Sequence[Dataset]) -> dict[str, str]:
     found = {name: first_text(fields, name)[:200] for name in CONTRAST_TAGS}
     return {name: value for name, value in found.items() if value}
@@ -124,13 +144,14 @@ def _stack(planes: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
 
 
 def _warnings(
-    slices: Sequence[Slice], headers: Sequence[Dataset], coarsest: float
+    slices: Sequence[Slice], headers: Sequence[Dataset], scales: Mapping[Key, tuple[float, float]]
 ) -> tuple[str, ...]:
     found = []
     if len(slices) == 1 and not slices[0].distance_mm:
         found.append("no slice thickness: 1 mm assumed")
     if any(text(header, "LossyImageCompression") == "01" for header in headers):
         found.append("was compressed with loss: its HU are not exact")
+    coarsest = max(abs(slope) for slope, _ in scales.values())
     if coarsest > COARSE_HU:
         found.append(f"its values are {coarsest:.3g} HU apart: too coarse for soft tissue")
     return tuple(found)

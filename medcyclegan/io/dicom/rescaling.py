@@ -47,7 +47,7 @@ def frame_hu(raw: Pixels, fields: Sequence[Dataset]) -> Pixels:
             tissue.
     """
     _check_units(fields)
-    hu = as_hu(rescale(raw, *_slope_and_intercept(fields)))
+    hu = as_hu(rescale(raw, *slope_and_intercept(fields)))
     ends = padding_ends(fields, raw.dtype)
     if not ends:
         return hu
@@ -61,15 +61,6 @@ def frame_hu(raw: Pixels, fields: Sequence[Dataset]) -> Pixels:
             "them; correct PixelPaddingValue and PixelPaddingRangeLimit"
         )
     return np.where(outside, np.array(AIR_HU, hu.dtype), hu)
-
-
-def step_hu(fields: Sequence[Dataset]) -> float:
-    """Return how far apart two neighbouring values of a frame are, HU.
-
-    Args:
-        fields: data sets to look the frame's fields up in, nearest first.
-    """
-    return abs(_slope_and_intercept(fields)[0])
 
 
 def padding_ends(fields: Sequence[Dataset], dtype: np.dtype[Any]) -> list[float]:
@@ -108,12 +99,21 @@ def _real_world_units(fields: Sequence[Dataset]) -> str:
     return first_text(codes, "CodeValue")
 
 
-def _slope_and_intercept(fields: Sequence[Dataset]) -> tuple[float, float]:
+def slope_and_intercept(fields: Sequence[Dataset]) -> tuple[float, float]:
+    """Return what makes HU of a frame's stored pixels; 1 and 0 where the file does not say.
+
+    Args:
+        fields: data sets to look the frame's fields up in, nearest first.
+
+    Raises:
+        IntensityError: a slope of 0, or numbers that are not finite.
+    """
     slope = (first_numbers(fields, "RescaleSlope") or (1.0,))[0]
     intercept = (first_numbers(fields, "RescaleIntercept") or (0.0,))[0]
     if slope == 0 or not np.isfinite([slope, intercept]).all():
         raise IntensityError(
-            f"has RescaleSlope {slope:g} and RescaleIntercept {intercept:g}: no HU come of that"
+            f"has RescaleSlope {slope:g} and RescaleIntercept {intercept:g}: no HU come of that; "
+            "correct them"
         )
     return slope, intercept
 

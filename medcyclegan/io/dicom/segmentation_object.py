@@ -23,6 +23,7 @@ from medcyclegan.io.dicom.label_objects import (
     check_frame_of_reference,
     open_whole,
     region_names,
+    slice_shifts,
     whole_number,
 )
 from medcyclegan.io.dicom.pixels import NATIVE_SYNTAXES, read_pixels
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 Pixels = npt.NDArray[Any]
+Places = npt.NDArray[np.float64]
 SMALLEST_SINE = 0.5  # between the columns and rows of a frame
 
 
@@ -81,7 +83,8 @@ def read(path: Path, like: Volume) -> Labels:
     shape = whole_number(dataset, "Rows"), whole_number(dataset, "Columns")
     if min(shape) < 1:
         raise VolumeError(f"declares {shape[0]} x {shape[1]} pixels; copy it anew")
-    windows = [_window(frame, shape, like, n) for n, frame in enumerate(fields, 1)]
+    shifts = slice_shifts(like)
+    windows = [_window(frame, shape, like, shifts, n) for n, frame in enumerate(fields, 1)]
     pixels = _pixels(dataset, (len(fields), *shape))
     kind = text(dataset, "SegmentationType").upper()
     if kind == "LABELMAP":
@@ -139,7 +142,9 @@ def _is_set(values: Pixels, full: int) -> npt.NDArray[np.bool_]:
     return is_set
 
 
-def _window(frame: Sequence[Dataset], shape: tuple[int, int], like: Volume, number: int) -> Window:
+def _window(
+    frame: Sequence[Dataset], shape: tuple[int, int], like: Volume, shifts: Places, number: int
+) -> Window:
     """Return the voxels of `like` that a frame covers.
 
     Raises:
@@ -147,6 +152,9 @@ def _window(frame: Sequence[Dataset], shape: tuple[int, int], like: Volume, numb
     """
     start, steps = _place(frame, np.linalg.inv(like.affine), number)
     axes = np.abs(steps).argmax(axis=1)
+    index = int(np.rint(start[2]))
+    if 2 not in axes and 0 <= index < len(shifts):
+        start = start - shifts[index]  # drawn on a slice, wherever that lies
     nearest = np.zeros((2, 3))
     nearest[[0, 1], axes] = np.sign(steps[[0, 1], axes])
     far = np.array([shape[1], shape[0]]) - 1  # the last column, the last row

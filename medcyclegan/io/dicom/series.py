@@ -14,16 +14,19 @@ import numpy as np
 import numpy.typing as npt
 
 from medcyclegan.errors import GeometryError
+from medcyclegan.io.axes import LPS
 from medcyclegan.volume import Affine
 
 Vector = npt.NDArray[np.float64]
 
 SAME_PLACE_MM = 0.05
 TILT_DEGREES = 0.5
-EVEN_MM = 0.1  # some scanners round positions to 0.1 mm
+EVEN_MM = 0.1  # along each axis: some scanners round positions to 0.1 mm
 EVEN_SHARE = 0.02  # of the distance between slices
+MOST_SHARE = 0.15  # of it, however thin slices are: those missing put others off by a fifth
 MISSING_SHARE = 0.1  # of the distance: how near to a whole number of steps a gap must be
-SAME_DIRECTION = 0.005  # between direction cosines of one stack
+SAME_DIRECTION = 0.001  # between direction cosines of one stack: a third of a mm at its edge
+SAME_SPACING = 2e-4  # of a pixel's size: a tenth of a pixel at the edge
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,6 @@ def make_slice(
         position: ImagePositionPatient, mm.
         spacing: PixelSpacing, mm: between rows, between columns.
         distance_mm: SpacingBetweenSlices or SliceThickness; 0 where missing.
-        frame: its number in a multi-frame file, from 1.
         frame: its number in a multi-frame file, from 1; 0 for a file of one image.
 
     Raises:
@@ -149,8 +151,9 @@ def by_place(slices: Sequence[Slice]) -> list[list[Slice]]:
 def check_stack(slices: Sequence[Slice], *, tilt_allowed: bool = False) -> None:
     """Check that ordered slices make an even, straight stack.
 
-    Each slice may lie 0.1 mm or a fiftieth of the slice distance off the even grid, whichever is
-    more; the stack may lean by 0.5 degrees.
+    Each coordinate of a slice may lie 0.1 mm or a fiftieth of the slice distance off the even grid,
+    whichever is more, and the slice no more than 0.15 of that distance; the stack may lean by 0.5
+    degrees.
 
     Args:
         slices: as `in_order` returns them.
@@ -174,7 +177,9 @@ def check_stack(slices: Sequence[Slice], *, tilt_allowed: bool = False) -> None:
         )
     uneven = _unevenness(slices)
     positions = np.array([piece.position for piece in slices])
-    tilt = lean_degrees(np.median(np.diff(positions, axis=0), axis=0), slices[0].normal)
+    steps = np.diff(positions, axis=0)
+    step = np.median(steps, axis=0) if uneven else steps.mean(axis=0)  # rounding evens out
+    tilt = lean_degrees(step, slices[0].normal)
     if tilt > TILT_DEGREES and uneven:
         raise GeometryError(f"has a gantry tilt of {tilt:.1f} degrees, and {uneven}")
     if tilt > TILT_DEGREES and not tilt_allowed:
@@ -195,11 +200,15 @@ def lean_degrees(step: Vector, normal: Vector) -> float:
 def _check_spacings(slices: Sequence[Slice]) -> None:
     first = slices[0]
     for piece in slices:
-        if not np.allclose(piece.spacing_mm, first.spacing_mm, rtol=1e-3, atol=0):
+        if not np.allclose(piece.spacing_mm, first.spacing_mm, rtol=SAME_SPACING, atol=0):
             raise GeometryError(
-                f"mixes pixel spacings: {first.spacing_mm[0]:g} mm in {first.name}, "
-                f"{piece.spacing_mm[0]:g} mm in {piece.name}; separate them"
+                f"mixes pixel spacings: {_sizes(first)} mm in {first.name}, "
+                f"{_sizes(piece)} mm in {piece.name}; separate them"
             )
+
+
+def _sizes(piece: Slice) -> str:
+    return " x ".join(f"{size:g}" for size in piece.spacing_mm)
 
 
 def _unevenness(slices: Sequence[Slice]) -> str:
@@ -208,7 +217,9 @@ def _unevenness(slices: Sequence[Slice]) -> str:
     step = (positions[-1] - positions[0]) / (len(slices) - 1)
     even = positions[0] + np.arange(len(slices))[:, None] * step
     off = np.linalg.norm(positions - even, axis=1)
-    if off.max() <= max(EVEN_MM, EVEN_SHARE * float(np.linalg.norm(step))):
+    step_mm = float(np.linalg.norm(step))
+    rounded = np.abs(positions - even).max() <= max(EVEN_MM, EVEN_SHARE * step_mm)
+    if rounded and off.max() <= MOST_SHARE * step_mm:
         return ""
     gap = _uneven_gap(slices, np.diff(positions @ slices[0].normal))
     if gap:
@@ -223,7 +234,8 @@ def _unevenness(slices: Sequence[Slice]) -> str:
 def _uneven_gap(slices: Sequence[Slice], gaps: npt.NDArray[np.float64]) -> str:
     """Return what is wrong with the distances between slices, mm; empty if they are alike."""
     usual = float(np.sort(gaps)[(len(gaps) - 1) // 2])
-    odd = np.flatnonzero(np.abs(gaps - usual) > max(EVEN_MM, EVEN_SHARE * usual))
+    allowed = max(min(EVEN_MM, MOST_SHARE * usual), EVEN_SHARE * usual)
+    odd = np.flatnonzero(np.abs(gaps - usual) > allowed)
     if not len(odd):
         return ""
     steps = gaps[odd] / usual
@@ -254,4 +266,4 @@ def stack_affine(slices: Sequence[Slice]) -> Affine:
     else:
         affine[:3, 2] = first.normal * (first.distance_mm or 1.0)
     affine[:3, 3] = first.position
-    return np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine
+    return LPS @ affine

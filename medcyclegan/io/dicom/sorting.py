@@ -12,9 +12,9 @@ from typing import Any
 from medcyclegan.errors import GeometryError, MedCycleGANError
 from medcyclegan.io.dicom.copies import without_copies
 from medcyclegan.io.dicom.header import Header, describe
-from medcyclegan.io.dicom.headers import ReadHeader
 from medcyclegan.io.dicom.phases import apart
 from medcyclegan.io.dicom.series import Slice, check_stack, in_order, same_direction
+from medcyclegan.io.dicom.survey import ReadHeader
 from medcyclegan.io.stored import ReadOptions, reading
 
 FEWEST_TO_JOIN = 3  # two slices are an even stack wherever they lie
@@ -108,7 +108,9 @@ def sort_series(
             refuse(one.path, one.refused)
         else:
             headers[one.path] = one.header
-            _place(one.path, one.header, groups)
+    headers = _with_patients(headers)
+    for path, header in headers.items():
+        _place(path, header, groups)
     series = []
     for group in groups.values():
         if not group.stacks:
@@ -118,6 +120,19 @@ def sort_series(
     phases = [phase for one in whole for phase in _phases(one, headers, options)]
     judged = [_judged(one, options) for one in phases]
     return sorted(judged, key=lambda one: (one.uid or one.number, one.files[0].parent))
+
+
+def _with_patients(headers: Mapping[Path, Header]) -> dict[Path, Header]:
+    """Return headers, those without a PatientID with that of their series where it has just one."""
+    named: dict[str, set[str]] = defaultdict(set)
+    for header in headers.values():
+        named[header.series_uid] |= {header.patient} - {""}
+    return {
+        path: replace(header, patient=min(named[header.series_uid]))
+        if header.series_uid and not header.patient and len(named[header.series_uid]) == 1
+        else header
+        for path, header in headers.items()
+    }
 
 
 def _place(path: Path, header: Header, groups: dict[tuple[str, ...], _Group]) -> None:

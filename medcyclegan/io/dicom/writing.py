@@ -18,6 +18,7 @@ import numpy.typing as npt
 from medcyclegan import __version__
 from medcyclegan.errors import GeometryError, InputError, IntensityError
 from medcyclegan.files import atomic_path
+from medcyclegan.io.axes import LPS
 from medcyclegan.io.dicom.ct_image import Derivation, Uids, ct_image
 from medcyclegan.io.dicom.derived import check_same_planes, derived_images
 from medcyclegan.slices import slice_frame, to_slices
@@ -26,7 +27,6 @@ from medcyclegan.volume import Affine, Volume, grid_distance_voxels
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-RAS_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]{1,48}")  # what may be a patient's name as it is
 RIGHT_ANGLE_VOXELS = 0.05  # how far rows and columns may be moved to stand at right angles
 INT16 = np.iinfo(np.int16)
@@ -205,7 +205,7 @@ def _place(dataset: Dataset, grid: Affine, number: int) -> None:
     def decimals(values: npt.NDArray[np.float64]) -> list[str]:
         return [format_number_as_ds(float(value)) for value in values + 0.0]
 
-    lps = RAS_LPS @ grid
+    lps = LPS @ grid
     lengths = np.linalg.norm(lps[:3, :3], axis=0)
     unit = lps[:3, :3] / lengths
     position = (lps @ [0.0, 0.0, number, 1.0])[:3]

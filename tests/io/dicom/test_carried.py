@@ -14,7 +14,7 @@ from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import UID
 
-from medcyclegan.io.dicom.carried import CARRIED, carried
+from medcyclegan.io.dicom.carried import CARRIED, Seen, carried
 
 
 def a_header() -> Dataset:
@@ -73,6 +73,41 @@ def test_texts_of_any_character_set_are_decoded() -> None:
     stream = io.BytesIO()
     copied.save_as(stream, implicit_vr=False, little_endian=True)
     assert "Müller^Ana".encode() in stream.getvalue()
+
+
+def on_disk(letters: str, name: bytes, implicit: bool = False) -> Dataset:
+    """As read from a file, fields not yet converted; what is no ASCII stands as it is."""
+    dataset = a_header()
+    dataset.SpecificCharacterSet, dataset.PatientName = letters, name.decode("latin-1")
+    dataset[0x00100010] = DataElement(0x00100010, "UN" if implicit else "PN", name)
+    stream = io.BytesIO()
+    dataset.save_as(stream, implicit_vr=implicit, little_endian=True)
+    stream.seek(0)
+    return pydicom.dcmread(stream, force=True)
+
+
+@pytest.mark.parametrize("implicit", [False, True])
+def test_slices_share_what_is_alike_and_nothing_else(implicit: bool) -> None:
+    files = [
+        on_disk(letters, name, implicit)
+        for letters, name in (
+            ("ISO_IR 100", b"M\xfcller"),
+            ("ISO_IR 100", b"M\xfcller"),
+            ("ISO_IR 144", b"M\xfcller"),
+            ("ISO_IR 192", "Müller".encode()),
+        )
+    ]
+    seen: Seen = {}
+    apart = [carried(copy.deepcopy(dataset)) for dataset in files]
+    together = [carried(dataset, seen=seen) for dataset in files]
+    assert together == apart
+    assert [str(header.PatientName) for header in together] == [
+        "Müller",
+        "Müller",
+        "Mќller",
+        "Müller",
+    ]
+    assert together[0]["KVP"] is together[1]["KVP"]
 
 
 @pytest.mark.parametrize(

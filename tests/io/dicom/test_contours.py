@@ -100,6 +100,27 @@ def test_a_voxel_is_inside_where_its_centre_is(tmp_path: Path, image: Volume) ->
     assert (labels.names, labels.warnings) == ({1: "liver"}, ())
 
 
+def test_slices_of_rounded_places_have_their_contours(
+    tmp_path: Path, make_ct: Any, write_series: Any
+) -> None:
+    places = [0.0, 1.2, 2.5, 3.8, 5.0, 6.2]  # 1.25 mm apart, rounded
+
+    def rounded(dataset: Any, k: int) -> None:
+        dataset.FrameOfReferenceUID = FRAME
+        dataset.ImagePositionPatient = [0, 0, places[k]]
+
+    write_series(tmp_path / "ct", make_ct(SHAPE), np.diag([-1, -1, 1.25, 1.0]), change=rounded)
+    image = read_volume(tmp_path / "ct")
+    step = image.affine[2, 2]
+    drawn = [box((2.5, 3.5), (8.5, 10.4), place / step) for place in places]
+    path = write_rtstruct(tmp_path / "rs", image, [(1, "liver", drawn)])
+    assert read_labels(path, image).array.any(axis=(0, 1)).all()
+    drawn[3] = drawn[3] + [0, 0, 0.02]
+    path = write_rtstruct(tmp_path / "rs", image, [(1, "liver", drawn)])
+    with pytest.raises(GeometryError, match=r"contour 4 of liver lies 0.02 voxels off"):
+        read_labels(path, image)
+
+
 def test_the_image_may_have_its_axes_in_another_order(tmp_path: Path, image: Volume) -> None:
     path = write_rtstruct(tmp_path / "rs", image, [(1, "liver", [box((2.5, 3.5), (8.5, 9.5), 4)])])
     truth = read_labels(path, image).array

@@ -15,7 +15,15 @@ import pytest
 from pydicom.uid import generate_uid
 
 from medcyclegan.errors import GeometryError
-from medcyclegan.io import Derivation, find_volumes, read_source, read_volume, write_volume
+from medcyclegan.io import (
+    Derivation,
+    ReadOptions,
+    find_volumes,
+    read_source,
+    read_volume,
+    write_volume,
+)
+from medcyclegan.io.dicom.identifiers import direct_identifiers
 from medcyclegan.volume import Volume, grid_distance_voxels
 
 Array = npt.NDArray[Any]
@@ -337,6 +345,56 @@ def test_without_a_dicom_source_it_is_a_new_study_that_says_the_same(
     assert dataset.ContributingEquipmentSequence[0].Manufacturer == "medcyclegan"
 
 
+def tilted(
+    make_ct: MakeCT, write_series: WriteSeries, folder: Path, fields: dict[str, Any]
+) -> Volume:
+    """A series whose slices lean by 18 degrees, resampled to a right-angled grid."""
+    affine = AXIAL.copy()
+    affine[1, 2] = 0.8
+    write_series(folder, make_ct((40, 36, 6)), affine, change=with_fields(fields))
+    return read_volume(folder, ReadOptions(resample_tilt=True))
+
+
+def test_of_tilted_slices_each_stays_in_its_plane_and_says_that_it_was_resampled(
+    make_ct: MakeCT, write_series: WriteSeries, tmp_path: Path
+) -> None:
+    fields = {**TECHNICAL, "GantryDetectorTilt": "-18"}
+    volume = tilted(make_ct, write_series, tmp_path / "source", fields)
+    by_uid = {
+        dataset.SOPInstanceUID: dataset
+        for dataset in map(pydicom.dcmread, (tmp_path / "source").iterdir())
+    }
+    made = written(volume, tmp_path / "made", DERIVATION)
+    assert volume.array.shape[1] > 36
+    back = read_volume(tmp_path / "made")
+    assert np.array_equal(back.array, volume.array)
+    assert np.allclose(back.affine, volume.affine, atol=1e-4)
+    for dataset in made:
+        (reference,) = dataset.SourceImageSequence
+        source = by_uid[reference.ReferencedSOPInstanceUID]
+        assert reference.SpatialLocationsPreserved == "NO"
+        assert dataset.ImagePositionPatient[2] == pytest.approx(source.ImagePositionPatient[2])
+        assert dataset.StudyInstanceUID == source.StudyInstanceUID
+        assert dataset.DerivationDescription.startswith(DERIVATION.description)
+        assert "gantry tilt" in dataset.DerivationDescription
+        assert dataset.ConvolutionKernel == "B30f"
+        assert "GantryDetectorTilt" not in dataset
+        assert "SliceLocation" not in dataset
+    elsewhere = volume.affine.copy()
+    elsewhere[2, 3] += 0.5
+    with pytest.raises(GeometryError, match=r"slice 1 that lies 0.5 mm off"):
+        written(replace(volume, affine=elsewhere), tmp_path / "other", DERIVATION)
+
+
+def test_of_tilted_slices_nobody_is_named(
+    make_ct: MakeCT, write_series: WriteSeries, tmp_path: Path
+) -> None:
+    volume = tilted(make_ct, write_series, tmp_path / "source", PLANTED)
+    assert "PatientName" in direct_identifiers(volume.provenance.headers)
+    for dataset in written(volume, tmp_path / "made", DERIVATION):
+        assert b"planted" not in Path(dataset.filename).read_bytes().lower()
+
+
 # ----------------------------------------------------------------------------------- judges
 
 REAL = (
@@ -373,6 +431,20 @@ def test_dciodvfy_finds_nothing_that_the_source_did_not_have(
     assert not [line for line in new if line.startswith("Error")]
     allowed = ("Standard Extended SOP Class", "<Laterality>", "<PARTIALBODY>")
     assert not [line for line in new if not any(word in line for word in allowed)]
+
+
+@pytest.mark.judge
+def test_dcm2niix_sees_no_tilt_in_what_was_straightened(
+    judge: Callable[[str], str], make_ct: MakeCT, write_series: WriteSeries, tmp_path: Path
+) -> None:
+    volume = tilted(make_ct, write_series, tmp_path / "source", {"GantryDetectorTilt": "-18"})
+    written(volume, tmp_path / "made", DERIVATION)
+    command = [judge("dcm2niix"), "-o", str(tmp_path), "-f", "judged", str(tmp_path / "made")]
+    subprocess.run(command, capture_output=True, check=True)
+    (path,) = tmp_path.glob("*.nii")
+    one, other = same_order(volume), same_order(read_volume(path))
+    assert np.array_equal(one.array, other.array)
+    assert grid_distance_voxels(one.affine, other.affine, one.array.shape) < 1e-3
 
 
 @pytest.mark.judge

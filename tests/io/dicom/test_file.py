@@ -9,9 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import pydicom
 import pytest
+from pydicom.uid import UID
 
 from medcyclegan.errors import MedCycleGANError, VolumeError
 from medcyclegan.io import find_volumes, read_volume
+from medcyclegan.io.dicom.file import HEAD_BYTES
+from medcyclegan.io.dicom.header import read_header
 
 Array = npt.NDArray[Any]
 AFFINE = np.array([[-0.7, 0, 0, 90], [0, -0.8, 0, 30], [0, 0, 2.5, -12], [0, 0, 0, 1.0]])
@@ -172,4 +175,32 @@ def test_damaged_fields_that_nobody_needs_do_no_harm(
     data = slice_path.read_bytes()
     place = data.index(b"\x20\x00\x11\x00IS")  # SeriesNumber
     slice_path.write_bytes(data[: place + 8] + b"x " + data[place + 10 :])
+    right(slice_path)
+
+
+@pytest.mark.parametrize("spare", [0, 40, *range(150, 1300, 110), 40_000])
+@pytest.mark.parametrize("needed", [False, True])
+def test_a_header_of_any_length_is_read_to_its_end(
+    slice_path: Path, spare: int, needed: bool
+) -> None:
+    """Headers are taken from a file's first bytes if they end there."""
+    plain = read_header(slice_path)
+    dataset = pydicom.dcmread(slice_path)
+    del dataset.PixelData
+    size = slice_path.stat().st_size - 14 * 12 * 2
+    junk = bytes(HEAD_BYTES - size - 600 + spare & ~1)
+    dataset.add_new(0x00090010 if needed else 0x00291010, "OB", junk)
+    dataset.PixelData = bytes(50_000)
+    dataset["PixelData"].VR = "OW"
+    dataset.save_as(slice_path)
+    assert read_header(slice_path) == plain
+
+
+def test_file_meta_information_may_be_long(slice_path: Path, right: Callable[[Path], None]) -> None:
+    dataset = pydicom.dcmread(slice_path)
+    dataset.file_meta.PrivateInformationCreatorUID = UID("1.2.3")
+    dataset.file_meta.PrivateInformation = bytes(HEAD_BYTES)
+    dataset.save_as(slice_path)
+    right(slice_path)
+    deflate(slice_path)
     right(slice_path)

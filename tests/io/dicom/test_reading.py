@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -74,6 +75,18 @@ def test_slices_may_differ_in_slope_and_intercept(
 
     write_series(tmp_path / "s", make_ct(), AFFINE, change=change)
     np.testing.assert_array_equal(read_volume(tmp_path / "s").array, make_ct())
+
+
+def test_a_slice_rescaled_wrongly_among_others_is_refused_by_name(
+    tmp_path: Path, make_ct: Callable[..., Array], write_series: Callable[..., list[Path]]
+) -> None:
+    def change(dataset: Any, k: int) -> None:
+        if k == 3:
+            dataset.RescaleIntercept = 0
+
+    paths = write_series(tmp_path / "s", make_ct(), AFFINE, change=change)
+    with pytest.raises(IntensityError, match=f"{re.escape(str(paths[3]))}: .*not HU"):
+        read_volume(tmp_path / "s")
 
 
 def test_monochrome1_changes_nothing(

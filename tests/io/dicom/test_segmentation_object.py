@@ -104,6 +104,20 @@ def test_regions_lie_where_they_were_drawn_with_their_names(
     assert labels.warnings == ()
 
 
+def test_slices_of_rounded_places_have_their_regions(
+    tmp_path: Path, make_ct: Any, write_series: Any
+) -> None:
+    def rounded(dataset: Any, k: int) -> None:
+        _with_frame_of_reference(dataset, k)
+        dataset.ImagePositionPatient = [round(float(mm), 1) for mm in dataset.ImagePositionPatient]
+
+    affine = np.diag([-0.8, -0.7, 1.25, 1.0])
+    write_series(tmp_path / "ct", make_ct(SHAPE), affine, change=rounded)
+    values = regions()
+    labels = read_labels(write_seg(tmp_path, values), read_volume(tmp_path / "ct"))
+    assert np.array_equal(labels.array, values)
+
+
 @pytest.mark.parametrize(
     ("syntax", "encoder"),
     [

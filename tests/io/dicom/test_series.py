@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,14 @@ import numpy.typing as npt
 import pytest
 
 from medcyclegan.errors import GeometryError
-from medcyclegan.io.dicom.series import Slice, check_stack, in_order, make_slice, stack_affine
+from medcyclegan.io.dicom.series import (
+    Slice,
+    check_stack,
+    in_order,
+    make_slice,
+    same_direction,
+    stack_affine,
+)
 
 Array = npt.NDArray[Any]
 
@@ -80,6 +88,27 @@ def test_rounding_of_positions_is_no_fault(positions: list[list[float]]) -> None
     check_stack(stack(positions))
 
 
+@pytest.mark.parametrize("step", [0.1, 0.15, 0.2, 0.3, 0.625, 5.0])
+@pytest.mark.parametrize("count", [4, 5, 6, 50])
+@pytest.mark.parametrize("normal", [[1, 0, 0, 0, 1, 0], [0.8, 0.6, 0, -0.48, 0.64, 0.6]])
+def test_a_missing_slice_is_noticed_however_thin_slices_are(
+    step: float, count: int, normal: list[float]
+) -> None:
+    across = np.cross(normal[:3], normal[3:]) * step
+    for missing in range(1, count):
+        left = [list(across * k) for k in range(count + 1) if k != missing]
+        with pytest.raises(GeometryError, match=r"uneven slices: .*1 missing"):
+            check_stack(stack(left, normal))
+        check_stack(stack([list(across * k) for k in range(count)], normal))
+
+
+def test_positions_of_an_oblique_stack_may_be_rounded_along_each_axis() -> None:
+    normal = [0.8, 0.6, 0, -0.48, 0.64, 0.6]
+    across = np.cross(normal[:3], normal[3:]) * 3
+    for start in np.random.default_rng(0).uniform(-9, 9, (200, 3)):
+        check_stack(stack([list(np.round(start + across * k, 1)) for k in range(30)], normal))
+
+
 def test_mixed_pixel_spacings_are_refused() -> None:
     one, other = stack(up(0, 2))
     wide = make_slice(
@@ -90,5 +119,26 @@ def test_mixed_pixel_spacings_are_refused() -> None:
         spacing=[0.7, 0.7],
         distance_mm=0,
     )
-    with pytest.raises(GeometryError, match="mixes pixel spacings"):
+    with pytest.raises(GeometryError, match=r"mixes pixel spacings: 0.5 x 0.6 mm in .* 0.7 x 0.7"):
         check_stack([one, wide])
+
+
+@pytest.mark.parametrize(("other", "alike"), [(0.60001, True), (0.6005, False)])
+def test_pixel_sizes_may_differ_by_a_tenth_of_a_pixel_at_the_edge(
+    other: float, alike: bool
+) -> None:
+    slices = stack(up(0, 2, 4))
+    slices[1] = replace(slices[1], spacing_mm=(0.5, other))
+    if alike:
+        check_stack(slices)
+        return
+    with pytest.raises(GeometryError, match="mixes pixel spacings"):
+        check_stack(slices)
+
+
+@pytest.mark.parametrize(("degrees", "alike"), [(0.02, True), (0.1, False)])
+def test_slices_turned_by_more_than_rounding_are_no_stack(degrees: float, alike: bool) -> None:
+    sine, cosine = np.sin(np.radians(degrees)), np.cos(np.radians(degrees))
+    (one,) = stack(up(0))
+    (other,) = stack(up(2), [1, 0, 0, 0, cosine, sine])
+    assert same_direction(one, other) == alike

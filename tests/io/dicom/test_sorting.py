@@ -228,4 +228,23 @@ def test_tilted_series_are_volumes_where_they_may_be_resampled(
     assert found.refused == ()
     volume = read_source(found.sources[0])
     assert any("gantry tilt of 21.8" in warning for warning in volume.provenance.warnings)
-    assert volume.provenance.headers == ()
+    assert len(volume.provenance.headers) == volume.array.shape[2]
+
+
+def test_slices_without_a_patient_id_are_of_the_one_patient_of_their_series(
+    tmp_path: Path, make_ct: MakeCT, write_series: WriteSeries
+) -> None:
+    change = setting(PatientID=lambda k: ("", "P1")[k % 2])
+    write_series(tmp_path / "a", make_ct(), AFFINE, change=change)
+    write_series(tmp_path / "b", make_ct(), AFFINE, change=setting(PatientID="P1"))
+    one, other = (read_source(source) for source in find_volumes(tmp_path).sources)
+    assert one.array.shape == other.array.shape == make_ct().shape
+    assert one.provenance.patient == other.provenance.patient
+
+
+def test_a_slice_without_a_patient_id_is_of_neither_of_two_patients(
+    tmp_path: Path, make_ct: MakeCT, write_series: WriteSeries
+) -> None:
+    change = setting(PatientID=lambda k: ("P1", "P1", "", "", "P2", "P2")[k])
+    write_series(tmp_path / "a", make_ct(), AFFINE, change=change)
+    assert [len(source.files) for source in find_volumes(tmp_path).sources] == [2, 2, 2]

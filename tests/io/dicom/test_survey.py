@@ -14,8 +14,8 @@ import numpy.typing as npt
 import pytest
 
 from medcyclegan.io import find_volumes
-from medcyclegan.io.dicom import headers
-from medcyclegan.io.dicom.headers import read_headers
+from medcyclegan.io.dicom import survey
+from medcyclegan.io.dicom.survey import read_headers
 
 Array = npt.NDArray[Any]
 MakeCT = Callable[..., Array]
@@ -47,8 +47,8 @@ def mixed(tmp_path: Path, make_ct: MakeCT, write_series: WriteSeries) -> list[Pa
 
 @pytest.fixture
 def by_children(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(headers, "FEW_FILES", 0)
-    monkeypatch.setattr(headers, "FILES_A_REQUEST", 4)
+    monkeypatch.setattr(survey, "FEW_FILES", 0)
+    monkeypatch.setattr(survey, "FILES_A_REQUEST", 4)
 
 
 def test_children_tell_what_reading_here_tells(
@@ -57,9 +57,9 @@ def test_children_tell_what_reading_here_tells(
     here = read_headers(mixed)
     assert [one.path for one in here] == mixed
     assert {bool(one.header) for one in here} == {True, False}
-    monkeypatch.setattr(headers, "FEW_FILES", 0)
-    monkeypatch.setattr(headers, "FILES_A_REQUEST", 4)
-    monkeypatch.setattr(headers, "_read", None)  # not in this process
+    monkeypatch.setattr(survey, "FEW_FILES", 0)
+    monkeypatch.setattr(survey, "FILES_A_REQUEST", 4)
+    monkeypatch.setattr(survey, "_read", None)  # not in this process
     steps: list[tuple[int, int]] = []
     told = read_headers(mixed, lambda done, total: steps.append((done, total)))
     assert told == here
@@ -80,8 +80,8 @@ def test_children_tell_what_reading_here_tells(
 def test_a_child_that_dies_or_talks_nonsense_costs_nothing(
     mixed: list[Path], monkeypatch: pytest.MonkeyPatch, child: str
 ) -> None:
-    here = [headers._read(path) for path in mixed]
-    monkeypatch.setattr(headers, "CHILD", child)
+    here = [survey._read(path) for path in mixed]
+    monkeypatch.setattr(survey, "CHILD", child)
     assert read_headers(mixed) == here
 
 
@@ -90,14 +90,14 @@ def test_ctrl_c_ends_a_search_at_once_and_leaves_no_child(
     mixed: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[subprocess.Popen[str]] = []
-    start = headers._start
+    start = survey._start
 
     def noted() -> subprocess.Popen[str]:
         started.append(start())
         return started[-1]
 
-    monkeypatch.setattr(headers, "_start", noted)
-    monkeypatch.setattr(headers, "CHILD", "import time; time.sleep(60)")
+    monkeypatch.setattr(survey, "_start", noted)
+    monkeypatch.setattr(survey, "CHILD", "import time; time.sleep(60)")
     before = signal.signal(signal.SIGALRM, signal.default_int_handler)
     signal.setitimer(signal.ITIMER_REAL, 0.5)
     began = time.monotonic()
@@ -112,7 +112,7 @@ def test_ctrl_c_ends_a_search_at_once_and_leaves_no_child(
 
 
 def test_a_child_imports_no_torch_and_ends_with_its_input() -> None:
-    code = f"{headers.CHILD}\nimport sys; assert 'torch' not in sys.modules"
+    code = f"{survey.CHILD}\nimport sys; assert 'torch' not in sys.modules"
     child = subprocess.run([sys.executable, "-P", "-c", code], input="", text=True, check=False)
     assert child.returncode == 0
 

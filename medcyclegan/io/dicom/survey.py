@@ -1,4 +1,4 @@
-"""Headers of many DICOM files, a few thousand a second: the work of several processes.
+"""Headers of many DICOM files: the work of several processes.
 
 A child is told paths and tells headers, one line of JSON each way; it has read nothing but
 headers, imports no torch, and ends when its parent does.
@@ -29,7 +29,7 @@ DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
 FEW_FILES = 1000  # are read sooner than children have started
 FILES_A_REQUEST = 100
 MOST_CHILDREN = 16
-CHILD = "from medcyclegan.io.dicom.headers import answer_requests; answer_requests()"
+CHILD = "from medcyclegan.io.dicom.survey import answer_requests; answer_requests()"
 
 
 @dataclass(frozen=True)
