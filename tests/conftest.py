@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,8 @@ settings.register_profile("medcyclegan", deadline=None)  # machines are slow at 
 settings.load_profile("medcyclegan")
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: equal runs, equal sums
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a shell's background jobs
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
