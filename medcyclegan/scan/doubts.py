@@ -59,7 +59,7 @@ def _of_grid(volume: Volume) -> list[str]:
     found = []
     if distance > FAR_SLICES_MM and volume.array.shape[frame.axes[0]] > 1:
         found.append(f"slices {distance:g} mm apart")
-    if max(pixels) > COARSE_PIXELS_MM:
+    if round(max(pixels), 4) > COARSE_PIXELS_MM:  # an oblique affine is not exact
         found.append(f"pixels of {max(pixels):g} mm")
     return found
 

@@ -42,7 +42,8 @@ def judge(task: Task) -> ScanRow:
     try:
         volume = read_source(source)
     except VolumeError as error:
-        return refused(task, str(error).removeprefix(f"{source.path}: "))
+        reason = str(error).removeprefix(f"{source.path}: ").removeprefix(f"{source.path}/")
+        return refused(task, reason)
     organs, problems = _organs(task, volume)
     phase = judge_phase(volume, organs)
     return ScanRow(

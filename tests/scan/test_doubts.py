@@ -49,6 +49,10 @@ def test_odd_voxels_and_grids_are_said(volume: Volume, says: str) -> None:
     assert line.startswith(says)
 
 
+def test_pixels_that_are_coarse_by_rounding_alone_are_not() -> None:
+    assert doubts(a_volume(spacing=(3.0000002, 3, 3))) == ()
+
+
 def test_headers_are_judged_by_field_never_by_value() -> None:
     header = Dataset()
     header.PatientName = "Doe^Jane"

@@ -100,3 +100,9 @@ def test_options_reach_the_readers(real_data: Path) -> None:
     path = real_data / "derived_bad" / "fourD_3phases.nii.gz"
     assert not scan(path).rows[0].accepted
     assert len(scan(path, ReadOptions(split_4d=True)).rows) == 3
+
+
+def test_a_reason_names_the_file_at_fault_below_its_series(real_data: Path) -> None:
+    (row,) = scan(real_data / "derived_bad" / "dicom_truncated_file").rows
+    assert not row.accepted
+    assert row.problems[0].startswith("trunc.dcm: ")
