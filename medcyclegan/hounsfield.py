@@ -21,6 +21,7 @@ METAL_HU = 4000.0  # denser than any tissue; metal and clipped noise reach it in
 MOST_HU = 32767  # metal never comes near it
 FARTHEST_HU = 1e6  # no 16-bit number times a scanner's slope gets there
 MOST_SPREAD = 0.05  # padding is one value or two; only what interpolation blurs them to is others
+RIPPLE_HU = 8.0  # splines ring: far from the edge of padding, by less than this
 MOST_ZEROS = 0.2  # noise spreads even a bath of water over many values
 MOST_SAMPLES = 2_000_000
 
@@ -88,11 +89,13 @@ def _check_air(low: float, high: float) -> None:
 
 def _check_padding(sample: npt.NDArray[np.float32]) -> None:
     """Refuse what is far below air and as uneven as an image: HU that were scaled or shifted."""
-    below, counts = np.unique(sample[sample <= PADDING_HU], return_counts=True)
+    below = sample[sample <= PADDING_HU]
+    _, counts = np.unique(np.rint(below / RIPPLE_HU), return_counts=True)
     spread = float(np.sort(counts)[:-2].sum()) / sample.size
     if spread > MOST_SPREAD:
+        low = below.min()
         raise IntensityError(
-            f"has {spread:.0%} of its voxels spread from {below[0]:g} to {PADDING_HU:g}, far below "
+            f"has {spread:.0%} of its voxels spread from {low:g} to {PADDING_HU:g}, far below "
             "air: not HU, but HU times ten or with the intercept applied twice; rescale it"
         )
 

@@ -146,7 +146,7 @@ def test_labels_on_another_grid_are_refused_with_the_numbers() -> None:
 def test_many_files_that_are_no_volumes_take_one_line() -> None:
     touch("in/a.nii", *(f"in/masks/{name}.txt" for name in "abcd"))
     assert find_cases(Path("in"), None).warnings == [
-        "in/masks: 4 files skipped, no volume by name or content"
+        "in/masks: 4 skipped, no volume by name or content"
     ]
 
 

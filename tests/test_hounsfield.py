@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from scipy.ndimage import zoom
 
 from medcyclegan.errors import IntensityError
 from medcyclegan.hounsfield import check_hu, odd_hu
@@ -123,6 +124,17 @@ def magnetic_resonance() -> Array:
 def test_what_is_no_hu_is_refused_with_its_reason(array: Array, says: str) -> None:
     with pytest.raises(IntensityError, match=says):
         check_hu(array)
+
+
+@pytest.mark.parametrize("size", [128, 256])
+def test_padding_that_a_spline_made_ring_is_padding(size: int) -> None:
+    rows, columns = np.mgrid[:size, :size] - size / 2
+    hu = np.where(np.hypot(rows, columns) < size / 4, 40.0, -1000.0)
+    hu += np.random.default_rng(5).normal(0, 15, hu.shape)
+    hu[np.hypot(rows, columns) > size / 2] = -3024
+    smaller = zoom(hu, 0.97)
+    check_hu(smaller.astype(np.float32))
+    check_hu(np.rint(smaller).astype(np.int16))
 
 
 def test_wrapped_values_are_odd() -> None:

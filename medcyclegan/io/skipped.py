@@ -19,7 +19,7 @@ def skip_lines(skipped: Iterable[tuple[Path, str]]) -> list[str]:
     >>> skip_lines([(Path("in/a.txt"), "no volume")])
     ['in/a.txt: skipped, no volume']
     >>> skip_lines([(Path(f"in/mr/{name}"), "no CT (modality MR)") for name in "abcd"])
-    ['in/mr: 4 files skipped, no CT (modality MR)']
+    ['in/mr: 4 skipped, no CT (modality MR)']
     """
     alike: dict[tuple[Path, tuple[str, ...]], list[tuple[Path, str]]] = defaultdict(list)
     for path, reason in skipped:
@@ -32,5 +32,5 @@ def skip_lines(skipped: Iterable[tuple[Path, str]]) -> list[str]:
         (first, reason), *_ = group
         if len({reason for _, reason in group}) > 1:
             reason = f"such as {first.name}, {reason}"
-        lines.append(f"{folder}: {len(group)} files skipped, {reason}")
+        lines.append(f"{folder}: {len(group)} skipped, {reason}")
     return lines

@@ -59,9 +59,7 @@ def test_what_is_no_volume_is_said() -> None:
     assert messages[0].startswith("data/notes.txt: skipped, ")
     for name in "abc":
         Path(f"data/{name}.txt").write_text(name)
-    assert open_domain("data", KEY).messages == [
-        "data: 4 files skipped, no volume by name or content"
-    ]
+    assert open_domain("data", KEY).messages == ["data: 4 skipped, no volume by name or content"]
 
 
 @pytest.mark.usefixtures("tree")

@@ -21,15 +21,15 @@ def test_up_to_three_files_of_a_folder_are_named() -> None:
 def test_more_that_are_alike_take_one_line() -> None:
     mixed = sorted([*noted("in/a", 40, MR), *noted("in/a/b", 4, MR), *noted("in/a", 4, TEXT)])
     assert skip_lines(mixed) == [
-        f"in/a: 40 files skipped, {MR}",
-        f"in/a: 4 files skipped, {TEXT}",
-        f"in/a/b: 4 files skipped, {MR}",
+        f"in/a: 40 skipped, {MR}",
+        f"in/a: 4 skipped, {TEXT}",
+        f"in/a/b: 4 skipped, {MR}",
     ]
 
 
 def test_copies_of_several_files_are_alike_other_modalities_are_not() -> None:
     copies = [(Path(f"in/c{index}"), f"an exact copy of {index}") for index in range(4)]
-    assert skip_lines(copies) == ["in: 4 files skipped, such as c0, an exact copy of 0"]
+    assert skip_lines(copies) == ["in: 4 skipped, such as c0, an exact copy of 0"]
     assert len(skip_lines([*noted("in", 3, MR), *noted("in", 3, "no CT (modality PT)")])) == 6
 
 

@@ -41,7 +41,7 @@ def test_what_is_passed_over_is_said(folder: Path, monkeypatch: pytest.MonkeyPat
     assert scan(Path("in")).skipped == ["in/notes.txt: skipped, no volume by name or content"]
     for name in "abc":
         Path(f"in/{name}.txt").write_text(name)
-    assert scan(Path("in")).skipped == ["in: 4 files skipped, no volume by name or content"]
+    assert scan(Path("in")).skipped == ["in: 4 skipped, no volume by name or content"]
 
 
 def test_any_number_of_workers_gives_the_same_rows(folder: Path) -> None:

@@ -159,7 +159,7 @@ def carried(dataset: Dataset, frame: int = 0, seen: Seen | None = None) -> Datas
         for tag in part.keys() & _types().keys():
             element = _once(part, tag, letters, seen)
             if element is not None:
-                fields[tag] = element
+                fields[element.tag] = element  # a BaseTag, as pydicom's writer needs
     copy = Dataset(fields)
     meta = getattr(dataset, "file_meta", None) or Dataset()
     for keyword, beside in (

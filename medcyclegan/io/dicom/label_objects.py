@@ -146,7 +146,9 @@ def slice_shifts(like: Volume) -> npt.NDArray[np.float64]:
     even[:, 2] = np.arange(len(even))
     to_voxels = np.linalg.inv(like.affine)
     own = (np.array(places, np.float64) * TO_RAS) @ to_voxels[:3, :3].T + to_voxels[:3, 3]
-    return np.where(np.abs(own - even) < MOST_SHIFT, own - even, 0.0)
+    off = own - even
+    off[:, :2] -= np.linspace(off[0, :2], off[-1, :2], len(off))  # a lean is tilt, now resampled
+    return np.where(np.abs(off) < MOST_SHIFT, off, 0.0)
 
 
 def whole_number(item: Dataset, name: str) -> int:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from medcyclegan.errors import GeometryError, VolumeError
-from medcyclegan.hounsfield import check_hu
+from medcyclegan.hounsfield import PADDING_HU, check_hu
 from medcyclegan.io.dicom.carried import Seen, carried
 from medcyclegan.io.dicom.file import open_dataset, text
 from medcyclegan.io.dicom.frames import first_text, frame_fields
@@ -121,12 +121,13 @@ def _check_each_plane(
 ) -> None:
     """Check by itself whether each slice is HU where slopes or intercepts differ among them.
 
-    One that is rescaled wrongly would hide among those that are right.
+    One that is rescaled wrongly would hide among those that are right; one of padding is neither.
     """
     if len(set(scales.values())) > 1:
         for (path, _), hu in planes.items():
             with naming(path):
-                check_hu(hu)
+                if hu.max() > PADDING_HU:
+                    check_hu(hu)
 
 
 def _tags(fields: Sequence[Dataset]) -> dict[str, str]:

@@ -110,6 +110,15 @@ def test_slices_share_what_is_alike_and_nothing_else(implicit: bool) -> None:
     assert together[0]["KVP"] is together[1]["KVP"]
 
 
+def test_a_copy_of_a_long_header_can_be_written() -> None:
+    dataset = a_header()
+    for element in range(0x1001, 0x10FF):
+        dataset.add_new((0x0009, element), "LO", "private")
+    copied = carried(dataset)
+    copied.save_as(io.BytesIO(), implicit_vr=False, little_endian=True)
+    assert copied == carried(a_header())
+
+
 @pytest.mark.parametrize(
     ("keyword", "type_", "value"),
     [
