@@ -5,12 +5,12 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import threading
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 
+from medcyclegan.processes import end_with_parent
 from medcyclegan.scan.judging import Task, judge, refused
 from medcyclegan.scan.rows import ScanRow
 
@@ -19,7 +19,9 @@ CRASHED = "reading it crashes, or takes more memory than there is; leave it out,
 
 def cores() -> int:
     """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0))
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def judge_all(tasks: Sequence[Task], workers: int) -> Iterator[tuple[int, ScanRow]]:
@@ -67,11 +69,4 @@ def _together(
 def _begin() -> None:
     """Prepare a worker: deaf to Ctrl-C, which its parent hears, and gone when that is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_follow_parent, daemon=True).start()
-
-
-def _follow_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+    end_with_parent()

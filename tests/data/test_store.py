@@ -88,9 +88,7 @@ def test_slices_are_mapped_and_cannot_be_written(tmp_path: Path) -> None:
 
 def test_volumes_that_are_open_hold_no_file_open(tmp_path: Path) -> None:
     """A process may have a thousand files open, and a cohort more volumes than that."""
-    descriptors = Path("/proc/self/fd")
-    if not descriptors.exists():
-        pytest.skip("no /proc here")
+    descriptors = Path("/dev/fd")
     store = SliceStore(None, WINDOW, tmp_path / "slices")
     before = len(list(descriptors.iterdir()))
     kept = [store.load(body(hu=hu)) for hu in range(20)]
