@@ -6,6 +6,8 @@ from typing import Literal
 
 from torch import nn
 
+from medcyclegan.networks.convolution import Convolution, UpsampledConvolution
+
 Norm = Literal["instance", "batch", "none"]
 Upsampling = Literal["resize", "transposed"]
 
@@ -31,8 +33,7 @@ def convolution(
 ) -> list[nn.Module]:
     """Return a reflection-padded convolution and its norm; no bias where a norm would remove it."""
     return [
-        nn.ReflectionPad2d(kernel // 2),
-        nn.Conv2d(channels, new_channels, kernel, stride=stride, bias=norm == "none"),
+        Convolution(channels, new_channels, kernel, stride=stride, bias=norm == "none"),
         norm_layer(norm, new_channels),
     ]
 
@@ -45,17 +46,14 @@ def upsampling_layers(
     "resize" is nearest-neighbour and a convolution (Odena et al. 2016: no checkerboards);
     "transposed" the transposed convolution of the published recipe.
     """
+    bias = norm == "none"
     if kind == "resize":
-        return [
-            nn.Upsample(scale_factor=2, mode="nearest"),
-            *convolution(channels, new_channels, 3, norm=norm),
-        ]
-    return [
-        nn.ConvTranspose2d(
-            channels, new_channels, 3, stride=2, padding=1, output_padding=1, bias=norm == "none"
-        ),
-        norm_layer(norm, new_channels),
-    ]
+        convolving: nn.Module = UpsampledConvolution(channels, new_channels, bias=bias)
+    else:
+        convolving = nn.ConvTranspose2d(
+            channels, new_channels, 3, stride=2, padding=1, output_padding=1, bias=bias
+        )
+    return [convolving, norm_layer(norm, new_channels)]
 
 
 def initialize(network: nn.Module) -> None:

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from medcyclegan.networks.convolution import Layers
+from medcyclegan.networks.heap import give_back
 from medcyclegan.networks.layers import Norm, Upsampling, convolution, initialize, upsampling_layers
+from medcyclegan.networks.recomputing import Segment
+
+TOGETHER = 3  # blocks recomputed together: as much memory as the layers at full size
 
 
 class ResidualBlock(nn.Module):
@@ -12,7 +17,7 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, channels: int, *, norm: Norm) -> None:
         super().__init__()
-        self.layers = nn.Sequential(
+        self.layers = Layers(
             *convolution(channels, channels, 3, norm=norm),
             nn.ReLU(inplace=True),
             *convolution(channels, channels, 3, norm=norm),
@@ -48,21 +53,37 @@ class ResnetGenerator(nn.Module):
         super().__init__()
         f = filters
         self.layers = nn.Sequential(
-            *convolution(in_channels, f, 7, norm=norm),
-            nn.ReLU(inplace=True),
-            *convolution(f, 2 * f, 3, stride=2, norm=norm),  # (B, 2f, H/2, W/2)
-            nn.ReLU(inplace=True),
-            *convolution(2 * f, 4 * f, 3, stride=2, norm=norm),  # (B, 4f, H/4, W/4)
-            nn.ReLU(inplace=True),
-            *(ResidualBlock(4 * f, norm=norm) for _ in range(blocks)),
-            *upsampling_layers(4 * f, 2 * f, kind=upsampling, norm=norm),
-            nn.ReLU(inplace=True),
-            *upsampling_layers(2 * f, f, kind=upsampling, norm=norm),
-            nn.ReLU(inplace=True),
+            Segment(
+                *convolution(in_channels, f, 7, norm=norm),
+                nn.ReLU(inplace=True),
+                *convolution(f, 2 * f, 3, stride=2, norm=norm),  # (B, 2f, H/2, W/2)
+                nn.ReLU(inplace=True),
+                *convolution(2 * f, 4 * f, 3, stride=2, norm=norm),  # (B, 4f, H/4, W/4)
+                nn.ReLU(inplace=True),
+            ),
+            *(
+                Segment(
+                    *(ResidualBlock(4 * f, norm=norm) for _ in range(min(TOGETHER, blocks - first)))
+                )
+                for first in range(0, blocks, TOGETHER)
+            ),
+            Segment(
+                *upsampling_layers(4 * f, 2 * f, kind=upsampling, norm=norm),
+                nn.ReLU(inplace=True),
+                *upsampling_layers(2 * f, f, kind=upsampling, norm=norm),
+                nn.ReLU(inplace=True),
+                *convolution(f, in_channels, 7, norm="none")[:1],
+            ),
         )
-        self.head = nn.Sequential(*convolution(f, in_channels, 7, norm="none"))
         initialize(self)
+
+    @property
+    def head(self) -> nn.Module:
+        """The last convolution."""
+        return self.get_submodule(f"layers.{len(self.layers) - 1}.6")
 
     def forward(self, slices: Tensor) -> Tensor:
         """Return an unbounded map of the same shape as `slices` (B, C, H, W)."""
-        return self.head(self.layers(slices))
+        result: Tensor = self.layers(slices)
+        give_back(result)
+        return result

@@ -7,7 +7,9 @@ import itertools
 import torch
 from torch import Tensor, nn
 
+from medcyclegan.networks.heap import give_back
 from medcyclegan.networks.layers import Norm, Upsampling, convolution, initialize, upsampling_layers
+from medcyclegan.networks.recomputing import Segment
 
 MAX_WIDTH = 8  # channels stop doubling at 8 x filters, as in pix2pix
 
@@ -61,8 +63,10 @@ class UnetGenerator(nn.Module):
             features = down(features)
         for up, merge in zip(self.up, self.merge, strict=True):
             features = merge(torch.cat([up(features), skips.pop()], dim=1))
-        return self.head(features)
+        result: Tensor = self.head(features)
+        give_back(result)
+        return result
 
 
-def _activated(layers: list[nn.Module]) -> nn.Sequential:
-    return nn.Sequential(*layers, nn.ReLU(inplace=True))
+def _activated(layers: list[nn.Module]) -> Segment:
+    return Segment(*layers, nn.ReLU(inplace=True))

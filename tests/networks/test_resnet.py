@@ -40,7 +40,7 @@ def test_maps_keep_the_shape_of_stacks(norm: Norm, upsampling: Upsampling) -> No
 
 def test_residual_blocks_add_to_their_input() -> None:
     network = ResnetGenerator(filters=2, blocks=1)
-    block = network.get_submodule("layers.12")
+    block = network.get_submodule("layers.1")
     for parameter in block.parameters():
         nn.init.zeros_(parameter)
     features = torch.randn(1, 8, 6, 6)
