@@ -127,10 +127,10 @@ class _Described(NamedTuple):
 
 def _describe(volumes: Sequence[StoredVolume]) -> _Described:
     of_patient: dict[str, int] = {}
-    for _, facts in volumes:
+    for facts in (volume.facts for volume in volumes):
         of_patient[facts.patient] = of_patient.get(facts.patient, 0) + 1
     features, weights, heights, lengths = [], [], [], []
-    for _, facts in volumes:
+    for facts in (volume.facts for volume in volumes):
         drawn = np.array(facts.drawn)
         area, lung, _, soft, bone = np.array(facts.tissues)[drawn].T
         features.append(np.stack([np.log(area), *np.sqrt([lung, soft, bone])], axis=1))
@@ -235,7 +235,7 @@ def _slices_of_groups(
     volumes: Sequence[StoredVolume], group: npt.NDArray[np.int64], count: int
 ) -> list[list[tuple[int, ...]]]:
     result, first = [], 0
-    for _, facts in volumes:
+    for facts in (volume.facts for volume in volumes):
         own = group[first : first + len(facts.drawn)]
         drawn = np.array(facts.drawn)
         result.append([tuple(drawn[own == number].tolist()) for number in range(count)])

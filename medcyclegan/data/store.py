@@ -43,10 +43,22 @@ class StoredVolume(NamedTuple):
     Args:
         slices: HU clipped to the window, int16, (S, H, W), memory-mapped, read-only.
         facts: what else is known of it.
+        name: where it was read from, as given; it is not in the store.
+        file: of the slices; None where they are in memory alone.
+        source: what it was read from; not passed on to other processes.
     """
 
     slices: npt.NDArray[np.int16]
     facts: SliceFacts
+    name: str = ""
+    file: Path | None = None
+    source: Source | Volume | None = None
+
+    def __reduce__(self) -> tuple[Callable[..., StoredVolume], tuple[object, ...]]:
+        """Pickle slices that lie in a file as that file, so that a worker maps them, too."""
+        if self.file is None:
+            return StoredVolume, tuple(self)
+        return _mapped_again, (self.facts, self.name, self.file)
 
 
 class StoredDomain(NamedTuple):
@@ -116,17 +128,18 @@ class SliceStore:
         content = _content(source)
         seen = f"{content} {self.window} spacing {self.spacing_mm} version {STORE_VERSION}"
         key = hashlib.sha256(seen.encode()).hexdigest()
-        stored = self._open(key)
+        name = _name(source)
+        stored = self._open(key, name)
         self._used.add(key)
         if stored is None:
             self._fill(key, source)
-            stored = self._open(key)
+            stored = self._open(key, name)
         if stored is None:
             raise MedCycleGANError(
                 f"{self.folder}: what was written there cannot be read back; check the disk or "
                 "set MEDCYCLEGAN_CACHE to another folder"
             )
-        return stored
+        return stored._replace(source=source)
 
     def load_domain(
         self, name: str, sources: Sequence[Source | Volume], patients: Sequence[str] = ()
@@ -152,13 +165,12 @@ class SliceStore:
             except VolumeError as error:
                 domain.messages.append(str(error))
                 continue
-            path = source.provenance.path if isinstance(source, Volume) else source.path
-            domain.messages.extend(f"{path}: {line}" for line in stored.facts.warnings)
+            domain.messages.extend(f"{stored.name}: {line}" for line in stored.facts.warnings)
             if stored.facts.drawn:
                 facts = replace(stored.facts, patient=patient or stored.facts.patient)
-                domain.volumes.append(StoredVolume(stored.slices, facts))
+                domain.volumes.append(stored._replace(facts=facts))
             else:
-                domain.messages.append(f"{path}: left out, no slice shows a body")
+                domain.messages.append(f"{stored.name}: left out, no slice shows a body")
         if not domain.volumes:
             reason = domain.messages[0] if domain.messages else "there is none"
             raise InputError(f"domain {name}: no volume that can be trained on; {reason}")
@@ -181,7 +193,7 @@ class SliceStore:
                 f"limit of {self._limit / GB:g}; raise MEDCYCLEGAN_CACHE_GB"
             )
 
-    def _open(self, key: str) -> StoredVolume | None:
+    def _open(self, key: str, name: str) -> StoredVolume | None:
         """Return an entry; None where there is none, or none that is whole."""
         array_path, facts_path = entry_files(self.folder, key)
         if not facts_path.exists():
@@ -193,7 +205,7 @@ class SliceStore:
                 facts = parse_facts(entry, len(slices))
                 with contextlib.suppress(OSError):
                     os.utime(facts_path)  # the last use; another run may just have removed it
-                return StoredVolume(slices, facts)
+                return StoredVolume(slices, facts, name, array_path.absolute())
             reason = "its voxels changed"
         except NOT_OURS as error:
             if not facts_path.exists():
@@ -224,6 +236,11 @@ class SliceStore:
         write_json(facts_path, asdict(facts) | {"crc32": zlib.crc32(hu.data)})
 
 
+def _name(source: Source | Volume) -> str:
+    path = source.provenance.path if isinstance(source, Volume) else source.path
+    return str(path or "a volume made in memory")
+
+
 def _content(source: Source | Volume) -> str:
     """Return a hash of all that decides what is stored of a volume, grid and version apart."""
     if not isinstance(source, Volume):
@@ -247,6 +264,10 @@ def _patient(source: Source | Volume, volume: Volume) -> str:
     if isinstance(source, Volume) or source.part is None:
         return _content(source)
     return _content(replace(source, part=None))  # all volumes of a file are of one patient
+
+
+def _mapped_again(facts: SliceFacts, name: str, file: Path) -> StoredVolume:
+    return StoredVolume(_mapped(file), facts, name, file)
 
 
 def _mapped(path: Path) -> npt.NDArray[np.int16]:

@@ -9,15 +9,22 @@ its `CacheDataset` holds them in memory, its `PersistentDataset` on disk. Each i
 comes, and tuned: without the meta data that its transforms track. The store keeps int16 on disk,
 memory-mapped, and windows as it draws. One thread, no workers, CPU seconds; all take turns in each
 round, so that whatever else the machine does falls on all of them. Median and range over rounds.
+
+Then the same with every slice turned by up to 10 degrees, scaled by up to a tenth and half of them
+mirrored: by the store's augmentation, and by MONAI's RandAffined and RandFlipd after the tuned
+`CacheDataset`. Last, how long one waits for a batch with 0, 1 and 2 workers that draw ahead, wall
+time, where each batch is followed by 50 ms in which a GPU would compute.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import statistics
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +37,11 @@ from monai.data.meta_tensor import MetaTensor
 from monai.transforms.compose import Compose
 from monai.transforms.croppad.dictionary import RandSpatialCropd
 from monai.transforms.intensity.dictionary import ScaleIntensityRanged
+from monai.transforms.spatial.dictionary import RandAffined, RandFlipd
 from monai.transforms.transform import MapTransform
 
+from medcyclegan.data.augmentation import SliceAugmentation
+from medcyclegan.data.loader import BatchLoader
 from medcyclegan.data.position import match_positions
 from medcyclegan.data.store import SliceStore, StoredVolume
 from medcyclegan.data.unpaired import UnpairedSlices
@@ -41,6 +51,8 @@ from medcyclegan.volume import Provenance, Volume
 
 PIXELS, SIZE = 512, 256
 WINDOW = Window(-200.0, 600.0)
+DEGREES, SCALING = 10.0, 0.1
+BATCHES, STEP_SECONDS = 20, 0.05  # of a round of waiting
 
 
 def make_volume(patient: int, slices: int) -> Volume:
@@ -69,22 +81,37 @@ class SliceOfFiled(MapTransform):
         return read
 
 
-def monai_slices() -> Compose:
-    return Compose(
-        [
-            SliceOfFiled("ct"),
-            ScaleIntensityRanged("ct", WINDOW.low_hu, WINDOW.high_hu, -1.0, 1.0, clip=True),
-            RandSpatialCropd("ct", (SIZE, SIZE), random_size=False),
-        ]
-    )
+def monai_slices(margin: int = 0) -> Compose:
+    side = SIZE + 2 * margin
+    plain: list[Any] = [
+        SliceOfFiled("ct"),
+        ScaleIntensityRanged("ct", WINDOW.low_hu, WINDOW.high_hu, -1.0, 1.0, clip=True),
+        RandSpatialCropd("ct", (side, side), random_size=False),
+    ]
+    changes = [
+        RandAffined(
+            "ct",
+            (SIZE, SIZE),
+            prob=1.0,
+            rotate_range=math.radians(DEGREES),
+            scale_range=SCALING,
+            mode="bilinear",
+            padding_mode="border",
+            cache_grid=True,
+        ),
+        RandFlipd("ct", prob=0.5, spatial_axis=1),
+    ]
+    return Compose(plain + changes if margin else plain)
 
 
 Batches = Callable[[], Sequence[torch.Tensor]]  # (B, 1, H, W) each
 
 
-def from_store(volumes: list[StoredVolume], batch_size: int) -> Batches:
+def sampler(
+    volumes: list[StoredVolume], batch_size: int, augmentation: SliceAugmentation | None = None
+) -> UnpairedSlices:
     domains = Pair(volumes, volumes)
-    sampler = UnpairedSlices(
+    return UnpairedSlices(
         domains,
         window=WINDOW,
         size=SIZE,
@@ -92,9 +119,13 @@ def from_store(volumes: list[StoredVolume], batch_size: int) -> Batches:
         batch_size=batch_size // 2,
         seed=0,
         groups=match_positions(domains, Pair("a", "b")),
+        augmentation=augmentation,
     )
+
+
+def from_store(slices: UnpairedSlices) -> Batches:
     steps = iter(range(10**9))
-    return lambda: sampler.batch(next(steps))
+    return lambda: slices.batch(next(steps))
 
 
 def from_monai(dataset: CacheDataset | PersistentDataset, batch_size: int) -> Batches:
@@ -134,6 +165,53 @@ def rate(batches: Batches, at_least: float = 0.3) -> float:
     return count / taken
 
 
+def milliseconds(slices: UnpairedSlices, workers: int) -> float:
+    """Return how long one waits for a batch when workers are at work, wall time, the median."""
+    loader = BatchLoader(slices, steps=BATCHES + 5, workers=workers)
+    waited = []
+    with closing(loader.batches(0)) as batches:
+        for _ in range(BATCHES + 5):
+            begin = time.perf_counter()
+            next(batches)
+            waited.append(time.perf_counter() - begin)
+            time.sleep(STEP_SECONDS)
+    return statistics.median(waited[5:]) * 1000
+
+
+def race(contenders: dict[str, tuple[Batches, bool]], rounds: int, what: str) -> None:
+    rates: dict[str, list[float]] = {contender: [] for contender in contenders}
+    for turn in range(rounds + 1):
+        for contender, (batches, tracks) in contenders.items():
+            set_track_meta(tracks)
+            measured = rate(batches)
+            if turn:  # the first warms up
+                rates[contender].append(measured)
+    print(f"{what}; one thread, slices a CPU second, {rounds} rounds")
+    medians = {contender: statistics.median(found) for contender, found in rates.items()}
+    for contender, found in rates.items():
+        print(
+            f"  {medians[contender]:7.0f}  [{min(found):6.0f} - {max(found):6.0f}]  {contender:39}"
+            f"the store draws {medians['slice store'] / medians[contender]:.1f} times as fast"
+        )
+
+
+def waiting(plain: UnpairedSlices, changed: UnpairedSlices, rounds: int) -> None:
+    found: dict[tuple[str, int], list[float]] = {}
+    for _ in range(rounds):
+        for what, slices in (("plain", plain), ("augmented", changed)):
+            for workers in (0, 1, 2):
+                found.setdefault((what, workers), []).append(milliseconds(slices, workers))
+    print(
+        f"waited for a batch, ms of wall time, {rounds} rounds of {BATCHES} batches, "
+        f"{STEP_SECONDS * 1000:.0f} ms between"
+    )
+    for (what, workers), times in found.items():
+        print(
+            f"  {statistics.median(times):7.2f}  [{min(times):6.2f} - {max(times):6.2f}]  "
+            f"{what}, {workers} workers"
+        )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--volumes", type=int, default=2)
@@ -152,26 +230,27 @@ def main() -> None:
             path = folder / f"{number}.npy"
             np.save(path, volume.array.transpose(2, 1, 0))
             items += [{"ct": (str(path), index)} for index in range(options.slices)]
-        contenders = {"slice store": (from_store(volumes, options.batch_size), True)}
+        augmentation = SliceAugmentation(DEGREES, SCALING, flip_left_right=True)
+        plain = sampler(volumes, options.batch_size)
+        changed = sampler(volumes, options.batch_size, augmentation)
+        contenders = {"slice store": (from_store(plain), True)}
         contenders |= from_monai_caches(items, options.batch_size, folder)
-        rates: dict[str, list[float]] = {contender: [] for contender in contenders}
-        for turn in range(options.rounds + 1):
-            for contender, (batches, tracks) in contenders.items():
-                set_track_meta(tracks)
-                measured = rate(batches)
-                if turn:  # the first warms up
-                    rates[contender].append(measured)
-    print(
-        f"{options.volumes} volumes {PIXELS}x{PIXELS}x{options.slices} to batches of "
-        f"({options.batch_size}, 1, {SIZE}, {SIZE}), window and crop included; one thread, "
-        f"slices a CPU second, {options.rounds} rounds"
-    )
-    medians = {contender: statistics.median(found) for contender, found in rates.items()}
-    for contender, found in rates.items():
-        print(
-            f"  {medians[contender]:7.0f}  [{min(found):6.0f} - {max(found):6.0f}]  {contender:38}"
-            f"the store draws {medians['slice store'] / medians[contender]:.1f} times as fast"
+        what = (
+            f"{options.volumes} volumes {PIXELS}x{PIXELS}x{options.slices} to batches of "
+            f"({options.batch_size}, 1, {SIZE}, {SIZE}), window and crop included"
         )
+        race(contenders, options.rounds, what)
+        set_track_meta(False)
+        cached = CacheDataset(items, monai_slices(augmentation.margin(SIZE)), progress=False)
+        contenders = {
+            "slice store": (from_store(changed), True),
+            "MONAI CacheDataset, tuned, RandAffined": (
+                from_monai(cached, options.batch_size),
+                False,
+            ),
+        }
+        race(contenders, options.rounds, f"turned by {DEGREES:g} degrees, scaled by {SCALING:g}")
+        waiting(plain, changed, min(options.rounds, 5))
 
 
 if __name__ == "__main__":

@@ -136,6 +136,22 @@ def test_other_voxels_spacing_geometry_or_patient_are_another_entry(
     assert len(count_reads) == 6
 
 
+def test_a_volume_is_called_as_it_was_given_but_not_in_the_store(tmp_path: Path) -> None:
+    store = SliceStore(None, WINDOW, tmp_path / "slices")
+    planted = []
+    for name in ("SMITH_JOHN", "elsewhere"):
+        write_nifti(tmp_path / f"{name}.nii", body())
+        (source,) = find_volumes(tmp_path / f"{name}.nii").sources
+        planted.append(store.load(source))
+    assert [one.name for one in planted] == [
+        str(tmp_path / f"{name}.nii") for name in ("SMITH_JOHN", "elsewhere")
+    ]
+    assert planted[0].file == planted[1].file, "one entry, two names"
+    for path in (tmp_path / "slices").iterdir():
+        assert b"SMITH" not in path.read_bytes()
+    assert store.load(body()).name == "a volume made in memory"
+
+
 def test_volumes_of_one_file_are_of_one_patient(tmp_path: Path) -> None:
     phases = np.stack([body(hu=hu).array for hu in (40, 180)], axis=-1)
     nibabel.save(nibabel.Nifti1Image(phases, np.diag([-2.0, -2.0, 5.0, 1.0])), tmp_path / "4d.nii")

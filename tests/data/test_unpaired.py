@@ -101,6 +101,29 @@ def test_a_larger_batch_begins_with_the_smaller_one() -> None:
     assert torch.equal(large.batch(3).a[:2], small.batch(3).a)
 
 
+@given(st.integers(0, 6), st.integers(0, 6), st.integers(1, 3))
+def test_a_part_of_a_batch_is_that_of_the_whole(first: int, last: int, each: int) -> None:
+    part = slice(first, last, each)
+    sampler = batches(cohort(), batch_size=6)
+    assert torch.equal(sampler.batch(3, part).a, sampler.batch(3).a[part])
+    assert torch.equal(sampler.batch(3, part).b, sampler.batch(3).b[part])
+
+
+def test_the_volumes_that_a_batch_draws_from_are_named() -> None:
+    named = [
+        stored(np.full((3, 16, 16), 10 * n, np.int16), f"p{n}")._replace(name=f"{n}.nii")
+        for n in range(5)
+    ]
+    sampler = batches(named[:3], named[3:], batch_size=2)
+    for step in range(10):
+        seen = [
+            WINDOW.to_hu(side.amax(dim=(1, 2, 3))).round().int() for side in sampler.batch(step)
+        ]
+        wanted = [f"{int(hu) // 10}.nii" for side in seen for hu in side]
+        assert sampler.names(step) == tuple(dict.fromkeys(wanted))
+        assert sampler.names(step, slice(1, 2)) == tuple(dict.fromkeys(wanted[1::2]))
+
+
 def test_around_a_small_slice_there_is_air_and_nothing_is_lost() -> None:
     body = Box(2, 8, 1, 6)
     for window in (WINDOW, Window(-1200, 600)):
