@@ -87,3 +87,8 @@ def bands(hu: Hu) -> tuple[Hu, ...]:
         )
     details = (fine - rough for fine, rough in pairwise(levels))
     return (*details, levels[-1])
+
+
+def coarse_scan(scan: Scan) -> Scan:
+    """Return a scan on the common grid: in a fraction of the memory, soft tissue is the same."""
+    return Scan(_coarse(scan.hu, scan.spacing_mm), (scan.spacing_mm[0], GRID_MM, GRID_MM))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from medcyclegan.intensity import Window
-from medcyclegan.metrics.coarse import bands, coarse_hu, soft_tissue
+from medcyclegan.metrics.coarse import bands, coarse_hu, coarse_scan, soft_tissue
 from medcyclegan.metrics.reference import Hu, Scan
 
 
@@ -49,3 +49,14 @@ def test_the_table_is_no_soft_tissue(clean: Hu, scan: Callable[[Hu], Scan]) -> N
 
 def test_a_scan_of_air_has_none(clean: Hu, scan: Callable[[Hu], Scan]) -> None:
     assert soft_tissue(scan(np.full_like(clean, -1000.0))).positions.shape == (0, 3)
+
+
+def test_a_coarse_scan_has_the_same_soft_tissue(clean: Hu, scan: Callable[[Hu], Scan]) -> None:
+    fine, window = scan(clean), Window(-200.0, 600.0)
+    coarse = coarse_scan(fine)
+    assert coarse.hu.shape == (8, 43, 43)
+    for one, other in zip(soft_tissue(fine), soft_tissue(coarse), strict=True):
+        np.testing.assert_array_equal(one, other)
+    np.testing.assert_array_equal(
+        coarse_hu(fine.hu, fine.spacing_mm, window), coarse_hu(coarse.hu, coarse.spacing_mm, window)
+    )
