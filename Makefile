@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: install demo test check bench fuzz
+.PHONY: install demo test check bench fuzz kills
 
 install: $(INSTALLED)
 
@@ -29,6 +29,12 @@ bench: install
 	$(BIN)/python tests/benchmarks/bench_training_step.py
 	$(BIN)/python tests/benchmarks/bench_nifti.py
 	$(BIN)/python tests/benchmarks/bench_batches.py
+
+# Training runs killed, stopped, starved and damaged; a quarter of an hour on one core.
+KILLS ?= 100
+
+kills: install
+	$(BIN)/python -m tests.kills --kills $(KILLS)
 
 # Each of the targets for so many seconds, half an hour in all; what is found lies in FUZZ_FINDINGS.
 FUZZ_SECONDS ?= 100

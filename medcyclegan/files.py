@@ -11,7 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from medcyclegan.errors import InputError, MedCycleGANError
 
@@ -26,6 +26,7 @@ NOT_OURS = (  # what reading JSON that somebody else wrote may raise
     OverflowError,
     RecursionError,
 )
+_held: set[BinaryIO] = set()  # locks of this process
 
 
 @contextlib.contextmanager
@@ -69,15 +70,40 @@ def locked(folder: Path) -> Iterator[None]:
         raise _cannot_write(folder, error) from error
     with stream:
         try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+            held = _hold(stream, folder / LOCK)
+        except OSError as error:  # a disk of a network that knows no locks
+            raise MedCycleGANError(
+                f"{folder}: cannot be locked ({error.strerror}); choose an output on another disk"
+            ) from error
+        if not held:
             raise InputError(
                 f"{folder}: another run is at work there; wait for it, or choose another output"
-            ) from error
+            )
+        _held.add(stream)
         try:
             yield
         finally:
+            _held.discard(stream)
             (folder / LOCK).unlink(missing_ok=True)
+
+
+def _hold(stream: BinaryIO, path: Path) -> bool:
+    """Return whether this process now holds the lock, and the file is still the one at `path`."""
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.path.samestat(os.fstat(stream.fileno()), path.stat())
+    except (BlockingIOError, FileNotFoundError):
+        return False
+
+
+def _let_go() -> None:
+    """Leave the locks to the parent: a worker that outlives it, stopped perhaps, holds none."""
+    for stream in _held:
+        stream.close()
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_let_go)
 
 
 @contextlib.contextmanager
@@ -147,8 +173,13 @@ def write_together(folder: Path, contents: Mapping[str, bytes]) -> None:
 
 def write_json(target: Path, data: Any) -> None:
     """Write `data` as JSON to `target` atomically; NaN and infinity are refused."""
+    write_bytes(target, to_json(data))
+
+
+def to_json(data: Any) -> bytes:
+    """Return `data` as a JSON file holds it; NaN and infinity are refused."""
     text = json.dumps(data, indent=2, allow_nan=False, ensure_ascii=False)
-    write_bytes(target, (text + "\n").encode())
+    return (text + "\n").encode()
 
 
 def sha256(*paths: Path) -> str:

@@ -21,6 +21,7 @@ from medcyclegan.io.stored import as_hu
 from medcyclegan.models import TranslationModel
 from medcyclegan.models.artefact import CARD, WEIGHTS, load_model
 from medcyclegan.models.evaluating import evaluating, whole
+from medcyclegan.networks.convolution import choose_convolutions
 from medcyclegan.slices import (
     SliceFrame,
     neighbor_indices,
@@ -107,6 +108,7 @@ class Translator:
                 not finite.
         """
         model, card, identity = load_model(_model_folder(path))
+        choose_convolutions(model.generators, "winograd")
         return cls(
             model,
             window=card.window,

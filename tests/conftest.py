@@ -22,7 +22,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 
 def required(what: str) -> bool:
-    """Return whether the absence of `what` ("data" or "judges") fails a test, not skips it."""
+    """Return whether the absence of `what` ("data", "judges", "gpu") fails a test, not skips it."""
     return what in os.environ.get("MEDCYCLEGAN_REQUIRE", "").split(",")
 
 
@@ -59,6 +59,17 @@ def judge() -> Callable[[str], str]:
         return place
 
     return find
+
+
+@pytest.fixture
+def cuda() -> None:
+    """A CUDA device; its absence skips the test, or fails it."""
+    import torch
+
+    if not torch.cuda.is_available():
+        if required("gpu"):
+            pytest.fail("no CUDA device")
+        pytest.skip("no CUDA device")
 
 
 @pytest.fixture(autouse=True)

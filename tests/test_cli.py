@@ -25,7 +25,7 @@ from medcyclegan.phantom.cohort import Role
 from medcyclegan.proof.cheats import LEAST_PATIENTS, PATIENTS
 from medcyclegan.volume import Labels, Volume
 
-COMMANDS = ["demo", "phantom", "scan", "train", "augment", "evaluate", "cache", "config"]
+COMMANDS = ["demo", "phantom", "scan", "train", "augment", "report", "evaluate", "cache", "config"]
 GROUPED = ["config show", "config schema", "evaluate cheats", "evaluate segmentation"]
 
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
+import os
+import signal
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -113,3 +118,50 @@ def test_files_written_together_leave_nothing_of_a_failure(
     assert names(out) == ["figures", "plots"]
     assert (out / "figures").read_bytes() == b"2"
     assert names(tmp_path) == ["deep"]
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")  # Python 3.12 on fork
+def test_a_worker_that_outlives_a_run_that_is_killed_holds_no_lock(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    run = os.fork()
+    if run == 0:
+        with files.locked(tmp_path):
+            if os.fork() == 0:
+                os.close(writing)
+                os.read(reading, 1)  # until the test is over
+                os._exit(0)
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(run, 0)
+    assert (tmp_path / files.LOCK).exists()
+    with files.locked(tmp_path):
+        pass
+    os.close(writing)
+    os.close(reading)
+
+
+def test_a_disk_without_locks_is_not_taken_for_another_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flock(stream: BinaryIO, operation: int) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    line = r"cannot be locked \(Function not implemented\); choose an output on another disk"
+    with pytest.raises(MedCycleGANError, match=line) as refused, files.locked(tmp_path):
+        pytest.fail("holds no lock")
+    assert refused.value.exit_code == 1
+
+
+def test_a_lock_that_was_taken_away_meanwhile_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between opening the file and locking it, the run that held it may have removed it."""
+    lock = fcntl.flock
+
+    def late(stream: BinaryIO, operation: int) -> None:
+        (tmp_path / files.LOCK).unlink()
+        lock(stream, operation)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with pytest.raises(InputError, match="another run is at work there"), files.locked(tmp_path):
+        pytest.fail("holds a lock that the next one does not see")

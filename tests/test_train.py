@@ -94,6 +94,7 @@ def test_a_run_folder_holds_all_it_should(options: dict[str, Any]) -> None:
     assert len(checkpoints) == 1
     assert [name for name in found if name not in checkpoints] == [
         "config.yaml",
+        "environment.json",
         "finished.json",
         "metrics.jsonl",
         "model-last/model.json",
@@ -102,10 +103,13 @@ def test_a_run_folder_holds_all_it_should(options: dict[str, Any]) -> None:
         "model/model.safetensors",
         "samples/step-00000003.png",
         "samples/step-00000004.png",
+        "tensorboard/events.out.tfevents.00000",
+        "warnings.jsonl",
     ]
     assert load_config(folder / "config.yaml") == config
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    assert [line["step"] for line in lines] == [1, 2, 3, 4]
+    assert [line["step"] for line in lines if "learning_rate" in line] == [1, 2, 3, 4]
+    assert [line["step"] for line in lines if "validation/score" in line] == [4]
     assert json.loads((folder / "finished.json").read_text()) == {"steps": 4}
     assert "5 and 6 patients: 1 and 1 of them validate, the others train" in said
     assert "domain contrast: 4 volumes; 0% of their slices are larger than the crop" in said
@@ -156,7 +160,7 @@ def test_a_resumed_run_makes_the_same_model(options: dict[str, Any], tmp_path: P
     (stopped / ".medcyclegan-left-by-a-kill").mkdir()
     said: list[str] = []
     train(config, resume=True, say=said.append)
-    assert f"{stopped}: going on from step 3" in said
+    assert f"{stopped}: going on from step 2" in said
     for name in ("model/model.safetensors", "model/model.json", "metrics.jsonl"):
         assert (stopped / name).read_bytes() == (straight / name).read_bytes(), name
     assert not list(stopped.rglob(".medcyclegan-*"))
@@ -207,9 +211,11 @@ def test_a_resumed_run_may_be_longer_and_slower(options: dict[str, Any]) -> None
     longer = with_training(options, steps=5, learning_rate=1e-5, log_every=2)
     train(longer, resume=True, say=quiet)
     assert json.loads((folder / "finished.json").read_text()) == {"steps": 5}
-    last = json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])
-    assert last["step"] == 5
-    assert last["learning_rate"] <= 1e-5
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    trained, validated = lines[-2:]
+    assert trained["step"] == validated["step"] == 5
+    assert trained["learning_rate"] <= 1e-5
+    assert "validation/score" in validated
 
 
 def test_resuming_where_nothing_is_begins_at_step_0_and_says_so(options: dict[str, Any]) -> None:
@@ -376,7 +382,7 @@ def test_pictures_are_of_patients_that_do_not_train(
         patients.append({volume.facts.patient for domain in volumes for volume in domain})
         return UnpairedSlices(volumes, **kept)
 
-    monkeypatch.setattr("medcyclegan.train.UnpairedSlices", spied)
+    monkeypatch.setattr("medcyclegan.train.opening.UnpairedSlices", spied)
     train(with_training(options, steps=1), say=quiet)
     trains, shown = patients
     assert (len(trains), len(shown)) == (9, 2)

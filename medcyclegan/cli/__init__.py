@@ -13,7 +13,7 @@ import typer
 from typer.exceptions import TyperException
 
 from medcyclegan import __version__
-from medcyclegan.cli import augment, cache, config, demo, evaluate, phantom, scan, train
+from medcyclegan.cli import augment, cache, config, demo, evaluate, phantom, report, scan, train
 from medcyclegan.cli.options import tell
 from medcyclegan.errors import MedCycleGANError
 
@@ -27,6 +27,7 @@ app.command()(phantom.phantom)
 app.command()(scan.scan)
 app.command()(train.train)
 app.command()(augment.augment)
+app.command()(report.report)
 app.command()(cache.cache)
 app.add_typer(evaluate.evaluate_app, name="evaluate")
 app.add_typer(config.config_app, name="config")

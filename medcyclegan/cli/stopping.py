@@ -12,7 +12,7 @@ from medcyclegan.errors import Interrupted
 
 @contextlib.contextmanager
 def stoppable(line: str) -> Iterator[None]:
-    """Say `line` when Ctrl-C, SIGTERM or SIGUSR1 stop what is inside.
+    """Say `line` when Ctrl-C, SIGTERM or SIGUSR1 stop what is inside and says nothing itself.
 
     Raises:
         Interrupted: with that line, after SIGTERM and SIGUSR1.
@@ -30,7 +30,7 @@ def stoppable(line: str) -> Iterator[None]:
     except KeyboardInterrupt as error:
         if caught:
             raise Interrupted(line) from error
-        tell(line)
+        tell(str(error) or line)
         raise
     finally:
         for number, handler in old.items():

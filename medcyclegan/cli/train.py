@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from medcyclegan.cli.options import ConfigFile, Overrides
+from medcyclegan.cli.stopping import stoppable
 
 
 def train(
@@ -20,6 +21,7 @@ def train(
     from medcyclegan.config import load_config
 
     checked = load_config(config, overrides or ())  # a bad config is refused before torch loads
-    from medcyclegan.train import train as run_training
+    with stoppable(f"{checked.output}: stopped before the first step; go on with --resume"):
+        from medcyclegan.train import train as run_training
 
-    typer.echo(f"trained: {run_training(checked, resume=resume, say=typer.echo)}")
+        run_training(checked, resume=resume, say=typer.echo)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from medcyclegan.config.section import Number, Section, WholeNumber
-from medcyclegan.config.volumes import Volumes
+from medcyclegan.config.volumes import OnePath, Volumes
 
 AtLeastOne = Annotated[WholeNumber, Field(ge=1)]
 
@@ -91,6 +91,17 @@ class SlicesConfig(GridConfig):
     told by body size, lung, bone and soft tissue. Parts that one domain lacks are not drawn."""
 
 
+class AugmentationConfig(Section):
+    """Small random changes of training slices; none by default."""
+
+    rotation_degrees: Annotated[Number, Field(ge=0, le=45)] = 0.0
+    """Turned by up to this, either way."""
+    scaling: Annotated[Number, Field(ge=0, le=0.5)] = 0.0
+    """Made larger or smaller by up to this share."""
+    flip_left_right: bool = False
+    """Half of the slices mirrored: for heads and limbs alone, liver and heart change sides."""
+
+
 class TrainingConfig(Section):
     """How long and how networks are trained."""
 
@@ -107,7 +118,8 @@ class TrainingConfig(Section):
     ema: Annotated[Number, Field(ge=0, lt=1)] = 0.0
     """Decay per step of the running average of generator weights that is saved; 0 is off."""
     validation_fraction: Annotated[Number, Field(ge=0, lt=0.5)] = 0.1
-    """Share of each domain's patients held out from training for pictures; 0 trains on all."""
+    """Share of each domain's patients held out from training, for validation and pictures; 0
+    trains on all."""
     seed: Annotated[WholeNumber, Field(ge=0, lt=2**32)] = 0
     """Equal seeds, equal runs on one machine."""
     device: Annotated[str, Field(pattern=rf"^({DEVICES})$")] = "auto"
@@ -119,4 +131,43 @@ class TrainingConfig(Section):
     sample_every: AtLeastOne = 1000
     """Steps between pictures."""
     checkpoint_minutes: Annotated[Number, Field(gt=0, le=5)] = 5.0
-    """Minutes between checkpoints."""
+    """Minutes between checkpoints; the last two and that of the best step are kept."""
+    keep_every: Annotated[WholeNumber, Field(ge=0)] = 0
+    """Steps between checkpoints that are kept for good; 0 keeps none."""
+    validate_every: AtLeastOne = 1000
+    """Steps between validations on held-out patients; the best one's model is exported."""
+    early_stop: Annotated[WholeNumber, Field(ge=0)] = 0
+    """Validations in a row without a better one after which training ends; 0 goes on to the end."""
+    init_from: OnePath | None = None
+    """A run folder or a model folder whose weights training starts from."""
+    augmentation: AugmentationConfig = AugmentationConfig()
+    """Random changes of training slices."""
+    workers: Annotated[WholeNumber, Field(ge=0, le=64)] | None = None
+    """Processes that prepare batches ahead; null is 0 on a CPU, 2 for a GPU. Never changes what
+    is drawn."""
+    accumulate: AtLeastOne = 1
+    """Parts in which a batch passes the networks, one after the other, to save memory."""
+    activation_checkpointing: bool = False
+    """Whether activations are computed twice instead of kept: less memory, more time."""
+    convolution: Literal["auto", "plain", "winograd"] = "auto"
+    """How 3 x 3 convolutions are computed; auto is Winograd's way on a CPU, plain elsewhere."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Of the networks; auto is bf16 autocast on a GPU that has it, fp32 elsewhere."""
+    channels_last: bool | None = None
+    """Memory layout of the networks; null takes it on a GPU alone. Never on a CPU."""
+    compile: bool = False
+    """Whether torch.compile builds the networks: minutes at the start, needs a C++ compiler."""
+    devices: AtLeastOne = 1
+    """GPUs, or processes on a CPU, of one machine; torchrun and Slurm decide for themselves."""
+    nodes: AtLeastOne = 1
+    """Machines."""
+
+    @model_validator(mode="after")
+    def _batch_divides(self) -> TrainingConfig:
+        parts = self.devices * self.nodes * self.accumulate
+        if self.batch_size % parts:
+            raise ValueError(
+                f"batch_size {self.batch_size} is for all devices, nodes and parts (accumulate) "
+                f"together; use a multiple of {parts}"
+            )
+        return self

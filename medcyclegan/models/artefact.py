@@ -21,7 +21,7 @@ from medcyclegan.intensity import Window
 from medcyclegan.models import MODELS, TranslationModel, make_model
 
 WEIGHTS, CARD = "model.safetensors", "model.json"
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,9 @@ class ModelCard:
 def save_model(folder: Path, model: TranslationModel, card: ModelCard) -> None:
     """Write the generators and their card into `folder`; no discriminator, no image pool.
 
-    The card is written last and names the weights by their SHA-256: a pair that does not belong
-    together is refused by `load_model`.
+    Weights and card belong together by a SHA-256 of both, without which `load_model` refuses them.
+    While they are replaced the card goes with the old weights and with the new ones, so that a
+    run that is killed at any moment leaves a model that can be used.
 
     Raises:
         MedCycleGANError: a weight is not finite, or the disk does not take it.
@@ -60,13 +61,14 @@ def save_model(folder: Path, model: TranslationModel, card: ModelCard) -> None:
     if bad := _not_finite(state):
         raise MedCycleGANError(f"{folder}: weight {bad} is not finite; the model is not written")
     weights = safetensors.torch.save({name: t.contiguous() for name, t in state.items()})
-    files.write_bytes(folder / WEIGHTS, weights)
-    described = asdict(card) | {
-        "domains": card.domains._asdict(),
-        "format": FORMAT,
-        "sha256": hashlib.sha256(weights).hexdigest(),
-    }
-    files.write_json(folder / CARD, described)
+    described = asdict(card) | {"domains": card.domains._asdict(), "format": FORMAT}
+    stored = _Stored.model_validate(described | {"sha256": ""})
+    described |= {"sha256": _digest(weights, stored)}
+    before = _read_pair(folder)
+    if before is not None and before != weights:
+        either = described | {"sha256_before": _digest(before, stored)}
+        files.write_json(folder / CARD, either)
+    files.write_together(folder, {WEIGHTS: weights, CARD: files.to_json(described)})
 
 
 def load_model(folder: Path) -> tuple[TranslationModel, ModelCard, str]:
@@ -87,17 +89,19 @@ def load_model(folder: Path) -> tuple[TranslationModel, ModelCard, str]:
         raise CheckpointError(
             f"{path}: cannot be read as weights ({error}); use a whole model folder"
         ) from error
-    if hashlib.sha256(weights).hexdigest() != stored.sha256:
-        raise CheckpointError(f"{path}: is not what {CARD} describes; copy the two together again")
     if bad := _not_finite(state):
         raise CheckpointError(f"{path}: weight {bad} is not finite; use another checkpoint")
+    if not _belong_together(weights, stored):
+        raise CheckpointError(
+            f"{path}: does not belong to {CARD}, or one of them changed; copy both again"
+        )
     model = _make(folder / CARD, stored)
     try:
         model.generators.load_state_dict(state)
     except RuntimeError as error:
         raise CheckpointError(f"{path}: does not fit the networks that {CARD} names") from error
-    decisive = stored.model_dump_json(exclude={"versions"})
-    return model, stored.card(), hashlib.sha256(decisive.encode()).hexdigest()
+    same = stored.model_copy(update={"versions": {}})
+    return model, stored.card(), _digest(weights, same)
 
 
 class _Names(Section):
@@ -108,8 +112,9 @@ class _Names(Section):
 class _Stored(GridConfig):
     """The card as it stands in the file: what a stranger wrote is checked like a config."""
 
-    format: Literal[1]
+    format: Literal[2]
     sha256: str
+    sha256_before: str | None = None
     model: dict[str, Any]
     window: WindowConfig
     domains: _Names
@@ -141,6 +146,25 @@ def _read_card(path: Path) -> _Stored:
     if stored.domains.a == stored.domains.b:
         raise CheckpointError(f"{path}: names both domains {stored.domains.a!r}")
     return stored
+
+
+def _read_pair(folder: Path) -> bytes | None:
+    """Return the weights that lie in `folder` with a card that describes them, or None."""
+    try:
+        weights = (folder / WEIGHTS).read_bytes()
+        return weights if _belong_together(weights, _read_card(folder / CARD)) else None
+    except (OSError, CheckpointError):
+        return None
+
+
+def _belong_together(weights: bytes, stored: _Stored) -> bool:
+    return _digest(weights, stored) in {stored.sha256, stored.sha256_before}
+
+
+def _digest(weights: bytes, stored: _Stored) -> str:
+    """Return a SHA-256 of weights and all that the card says of them."""
+    said = stored.model_dump_json(exclude={"sha256", "sha256_before"})
+    return hashlib.sha256(hashlib.sha256(weights).digest() + said.encode()).hexdigest()
 
 
 def _make(path: Path, stored: _Stored) -> TranslationModel:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Iterator
 
 import torch
@@ -18,13 +19,22 @@ def whole(model: TranslationModel) -> nn.Module:
 
 @contextlib.contextmanager
 def evaluating(model: TranslationModel) -> Iterator[None]:
-    """Hold the networks in evaluation mode, without gradients, and leave them as they were."""
+    """Hold the networks in evaluation mode, without gradients, and leave them as they were.
+
+    Compiled networks run uncompiled: they would be built again for each size of slices.
+    """
     networks = whole(model)
     modes = [(module, module.training) for module in networks.modules()]
     networks.eval()
     try:
-        with torch.inference_mode():
+        with torch.inference_mode(), _uncompiled():
             yield
     finally:
         for module, training in modes:
             module.training = training
+
+
+def _uncompiled() -> contextlib.AbstractContextManager[object]:
+    if "torch._dynamo" not in sys.modules:  # nothing is compiled, and it takes long to import
+        return contextlib.nullcontext()
+    return torch.compiler.set_stance("force_eager")

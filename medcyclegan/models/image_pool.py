@@ -14,6 +14,10 @@ class ImagePool(nn.Module):
     Shrivastava et al. 2017, section 2.3; Zhu et al. 2017, section 4: 50 images. It is part of the
     resume state and of no exported model, since it holds images.
 
+    Where several processes train together, their pools are one: each sees the images of all, in
+    the order of the whole batch, draws the same, and hands back those of its own part. So all
+    pools are equal, and training may go on with another number of processes.
+
     Args:
         size: images kept; 0 hands every image straight back.
     """
@@ -33,7 +37,8 @@ class ImagePool(nn.Module):
         """
         if self.size == 0:
             return images
-        return torch.stack([self._exchange_one(image) for image in images])
+        everyone, own = _of_all_processes(images)
+        return torch.stack([self._exchange_one(image) for image in everyone][own])
 
     def _exchange_one(self, image: Tensor) -> Tensor:
         if len(self.images) < self.size:
@@ -46,9 +51,25 @@ class ImagePool(nn.Module):
         return old.to(image.device)  # a checkpoint's images come back on the CPU
 
     def get_extra_state(self) -> dict[str, Any]:
-        """Return the pool's images for a checkpoint."""
-        return {"images": self.images}
+        """Return the images as they now are: they may be exchanged later, but never change."""
+        return {"images": list(self.images)}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
         """Take the pool's images from a checkpoint."""
         self.images = list(state["images"])
+
+
+def _of_all_processes(images: Tensor) -> tuple[Tensor, slice]:
+    """Return the images of all processes, and which of them are `images`.
+
+    Process r of n holds elements r, r + n, r + 2n, ... of the whole batch.
+    """
+    distributed = torch.distributed
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return images, slice(None)
+    count = distributed.get_world_size()
+    gathered = [
+        torch.empty_like(images, memory_format=torch.contiguous_format) for _ in range(count)
+    ]
+    distributed.all_gather(gathered, images.contiguous())
+    return torch.stack(gathered, dim=1).flatten(0, 1), slice(distributed.get_rank(), None, count)

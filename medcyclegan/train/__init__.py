@@ -2,43 +2,27 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import contextlib
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from medcyclegan import files
-from medcyclegan.config import Config, load_config
-from medcyclegan.data.index import Content, content_of, open_domain
-from medcyclegan.data.position import match_positions, one_group
-from medcyclegan.data.split import balance, split_volumes
-from medcyclegan.data.store import SliceStore, StoredVolume
-from medcyclegan.data.unpaired import UnpairedSlices
-from medcyclegan.domains import Pair
-from medcyclegan.errors import ConfigError, InputError
-from medcyclegan.intensity import Window
+from medcyclegan.config import Config
+from medcyclegan.data.loader import BatchLoader
 from medcyclegan.models import TranslationModel, make_model
-from medcyclegan.models.artefact import ModelCard, save_model
-from medcyclegan.report.panels import sample_panel
-from medcyclegan.training.device import choose_device
-from medcyclegan.training.loop import Loop, Schedule
+from medcyclegan.train.folder import check_folder
+from medcyclegan.train.observing import make_observers
+from medcyclegan.train.opening import Data, open_data
+from medcyclegan.train.starting import check_start, start_from
+from medcyclegan.training.engine import Engine, EngineOptions
+from medcyclegan.training.environment import environment
+from medcyclegan.training.loop import Loop
+from medcyclegan.training.progress import RunProgress
+from medcyclegan.training.schedule import Schedule
 
-SHOWN = 4  # slices of each domain in a picture of samples
-MAY_CHANGE = {  # in a run that is resumed
-    "steps",
-    "learning_rate",
-    "discriminator_learning_rate",
-    "log_every",
-    "sample_every",
-    "checkpoint_minutes",
-    "device",
-    "threads",
-}
+WORKERS_FOR_GPU = 2
 
 Say = Callable[[str], None]
 
@@ -64,149 +48,100 @@ def train(
         Interrupted: a signal asked to stop; a checkpoint was written.
     """
     folder = Path(config.output)
-    _check_folder(folder, config, resume=resume)
-    device = choose_device(config.training.device)
-    if config.training.threads:
-        torch.set_num_threads(config.training.threads)
-    data = _open_data(config, say)
-    with files.locked(folder):
-        _check_folder(folder, config, resume=resume)
-        _train(config, data, device, model=model, resume=resume, say=say)
+    check_folder(folder, config, resume=resume)
+    if config.training.init_from is not None and not resume:
+        check_start(Path(config.training.init_from))
+    with Engine(_engine_options(config)) as engine:
+        said = say if engine.first else _say_nothing
+        part = engine.part(config.training.batch_size)
+        data = _opened_in_turn(config, engine, said)
+        with files.locked(folder) if engine.first else contextlib.nullcontext():
+            if engine.first:
+                check_folder(folder, config, resume=resume)
+                files.remove_temporaries(folder)
+            engine.wait()
+            loader = BatchLoader(
+                data.train,
+                steps=config.training.steps,
+                workers=_workers(config, engine),
+                pin=engine.device.type == "cuda",
+                part=part,
+            )
+            _train(config, data, loader, engine, model=model, resume=resume, say=said)
     return folder
 
 
 def _train(
     config: Config,
-    data: _Data,
-    device: torch.device,
+    data: Data,
+    loader: BatchLoader,
+    engine: Engine,
     *,
     model: TranslationModel | None,
     resume: bool,
     say: Say,
 ) -> None:
     folder = Path(config.output)
-    files.remove_temporaries(folder)
-    card = _card(config, model)
+    own = model is not None
     if model is None:
         torch.manual_seed(config.training.seed)
         model = make_model(config.model, config.slices.neighbors)
-
-    files.write_bytes(folder / "config.yaml", config.to_yaml().encode())
-    shown = data.shown.batch(0)
-
-    def draw(step: int, current: TranslationModel) -> None:
-        panel = sample_panel(current, Pair(*(x.to(device) for x in shown)), card.window)
-        files.write_bytes(folder / "samples" / f"step-{step:08d}.png", panel)
-
-    def export(step: int, current: TranslationModel) -> None:
-        for name in ("model", "model-last"):
-            save_model(folder / name, current, card)
-
-    with _progress(config.training.steps) as progress:
+    for warning in engine.prepare(model):
+        say(f"warning: {warning}")
+    shown = None if engine.first else False
+    with RunProgress(config.training.steps, say, terminal=shown) as progress:
+        observers = make_observers(config, data, model, engine, own=own, say=say, progress=progress)
         loop = Loop(
-            model,
-            data.train.batch,
-            _schedule(config),
-            folder,
-            device=device,
-            draw=draw,
-            export=export,
-            say=say,
-            progress=progress,
+            model, loader.batches, _schedule(config), folder, engine=engine, observers=observers
         )
-        if resume:
-            loop.resume()
-        if loop.step < config.training.steps:
-            (folder / "finished.json").unlink(missing_ok=True)
+        resumed = resume and loop.resume()
+        if config.training.init_from is not None and not resumed:
+            start_from(Path(config.training.init_from), model, config, say=say)
+            loop.state.start_average()
+        if engine.first:
+            files.write_bytes(folder / "config.yaml", config.to_yaml().encode())
+            files.write_json(folder / "environment.json", environment())
+            if loop.state.step < config.training.steps:
+                (folder / "finished.json").unlink(missing_ok=True)
         loop.run()
-    draw(loop.step, loop.average)
-    files.write_json(folder / "finished.json", {"steps": loop.step})
-    say(f"{folder}: trained {loop.step} steps; the model is {folder / 'model'}")
+    if engine.first:
+        files.write_json(folder / "finished.json", {"steps": loop.state.step})
+    say(f"{folder}: trained {loop.state.step} steps; the model is {folder / 'model'}")
 
 
-class _Data(NamedTuple):
-    train: UnpairedSlices
-    shown: UnpairedSlices
+def _opened_in_turn(config: Config, engine: Engine, say: Say) -> Data:
+    """Return the data; the first process fills the slice store, the others find it filled."""
+    if not engine.first:
+        engine.wait()
+    data = open_data(config, say)
+    if engine.first:
+        engine.wait()
+    return data
 
 
-def _open_data(config: Config, say: Say) -> _Data:
-    window = Window(config.window.low_hu, config.window.high_hu)
-    split = split_volumes(_load_volumes(config, window, say), config.training.validation_fraction)
-    say(split.message)
-    names = Pair(config.domains.a.name, config.domains.b.name)
-
-    def slices(of: Pair[list[StoredVolume]], batch_size: int, tell: Say) -> UnpairedSlices:
-        groups = match_positions(of, names) if config.slices.match_position else one_group(of)
-        if groups.message:
-            tell(groups.message)
-        return UnpairedSlices(
-            of,
-            window=window,
-            size=config.slices.size,
-            neighbors=config.slices.neighbors,
-            batch_size=batch_size,
-            seed=config.training.seed,
-            groups=groups,
-        )
-
-    train = slices(split.train, config.training.batch_size, say)
-    if uneven := balance(split.train, names):
-        say(uneven)
-    for name, count, cut in zip(names, map(len, split.train), train.cut, strict=True):
-        say(f"domain {name}: {count} volumes; {cut:.0%} of their slices are larger than the crop")
-    if any(train.cut) and not config.model.crop_safe:
-        say(
-            "warning: instance norm and crops smaller than the body: whole slices will be "
-            "translated otherwise than crops were; use norm: batch, or a larger slices.size"
-        )
-    unseen = split.validation if all(split.validation) else split.train
-    return _Data(train, slices(unseen, SHOWN, lambda line: None))
+def _say_nothing(line: str) -> None:
+    """Stand in for people where another process speaks."""
 
 
-def _load_volumes(config: Config, window: Window, say: Say) -> Pair[list[StoredVolume]]:
-    """Return the volumes of both domains from the slice store, and say what is odd about them."""
-    store = SliceStore(config.slices.spacing_mm, window, warn=lambda line: say(f"warning: {line}"))
-    volumes: list[list[StoredVolume]] = []
-    contents: list[set[Content]] = []
-    for key, domain in (("a", config.domains.a), ("b", config.domains.b)):
-        found = open_domain(domain.volumes, f"domains.{key}.volumes", config.reading)
-        stored = store.load_domain(domain.name, found.sources, found.patients)
-        for message in (*found.messages, *stored.messages):
-            say(f"warning: {message}")
-        volumes.append(stored.volumes)
-        contents.append({content_of(source) for source in found.sources})
-    if both := len(contents[0] & contents[1]):
-        say(f"warning: {both} volumes are in both domains; a volume belongs to one")
-    store.trim()
-    return Pair(*volumes)
+def _workers(config: Config, engine: Engine) -> int:
+    if config.training.workers is not None:
+        return config.training.workers
+    return WORKERS_FOR_GPU if engine.device.type == "cuda" else 0
 
 
-def _check_folder(folder: Path, config: Config, *, resume: bool) -> None:
-    """Refuse to train into a folder that holds something else, before anything is read."""
-    files.check_can_hold(folder)
-    names = [path.name for path in folder.iterdir()] if folder.exists() else []
-    if all(name.startswith((files.TEMPORARY_PREFIX, files.LOCK)) for name in names):
-        return
-    if not resume:
-        raise InputError(f"{folder}: exists already; go on with --resume, or set another output")
-    kept = folder / "config.yaml"
-    if not kept.exists():
-        raise InputError(f"{folder}: holds other things than a run; set another output")
-    old, new = (_decisive(c) for c in (load_config(kept), config))
-    for section, value in new.items():
-        if value != old[section]:
-            raise ConfigError(
-                f"{kept}: --resume with another {section!r} section; use the run's own config, or "
-                "set another output"
-            )
-
-
-def _decisive(config: Config) -> dict[str, object]:
-    """Return what a resumed run must share with what it resumes."""
-    sections = config.model_dump(mode="json", exclude={"output"})
-    kept = sections["training"].items()
-    sections["training"] = {key: value for key, value in kept if key not in MAY_CHANGE}
-    return sections
+def _engine_options(config: Config) -> EngineOptions:
+    training = config.training
+    return EngineOptions(
+        device=training.device,
+        devices=training.devices,
+        nodes=training.nodes,
+        precision=training.precision,
+        channels_last=training.channels_last,
+        compile=training.compile,
+        convolution=training.convolution,
+        activation_checkpointing=training.activation_checkpointing,
+        threads=training.threads,
+    )
 
 
 def _schedule(config: Config) -> Schedule:
@@ -218,45 +153,11 @@ def _schedule(config: Config) -> Schedule:
         constant_fraction=training.constant_fraction,
         seed=training.seed,
         ema=training.ema,
+        accumulate=training.accumulate,
         log_every=training.log_every,
         sample_every=training.sample_every,
+        validate_every=training.validate_every,
+        early_stop=training.early_stop,
+        keep_every=training.keep_every,
         checkpoint_minutes=training.checkpoint_minutes,
     )
-
-
-def _card(config: Config, own: TranslationModel | None) -> ModelCard:
-    """Return the card of what is trained; a method of one's own is named, not described."""
-    named = {"kind": type(own).__name__}
-    return ModelCard(
-        model=named if own is not None else config.model.model_dump(mode="json"),
-        window=Window(config.window.low_hu, config.window.high_hu),
-        spacing_mm=config.slices.spacing_mm,
-        size=config.slices.size,
-        neighbors=config.slices.neighbors,
-        domains=Pair(config.domains.a.name, config.domains.b.name),
-        versions={
-            name: importlib.metadata.version(name) for name in ("medcyclegan", "torch", "monai")
-        },
-    )
-
-
-@contextmanager
-def _progress(steps: int) -> Iterator[Callable[[int, dict[str, float]], None]]:
-    """Yield what the loop reports to: a bar with losses on a terminal, nothing elsewhere."""
-    console = Console(stderr=True)
-    columns = (
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.description}"),
-    )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task("training", total=steps)
-
-        def progress(step: int, losses: dict[str, float]) -> None:
-            shown = " ".join(
-                f"{name} {value:.2f}" for name, value in losses.items() if name != "learning_rate"
-            )
-            bar.update(task, completed=step, description=shown)
-
-        yield progress

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import json
+import os
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -98,20 +100,12 @@ def test_weights_that_are_not_finite_are_not_written(tmp_path: Path, value: floa
     assert (tmp_path / WEIGHTS).read_bytes() == before
 
 
-def rewrite(folder: Path, weights: dict[str, torch.Tensor]) -> None:
-    """Replace the weights and what the card says of them."""
-    data = safetensors.torch.save(weights)
-    (folder / WEIGHTS).write_bytes(data)
-    card = json.loads((folder / CARD).read_text())
-    (folder / CARD).write_text(json.dumps(card | {"sha256": hashlib.sha256(data).hexdigest()}))
-
-
 def test_weights_that_are_not_finite_are_not_read(tmp_path: Path) -> None:
     save_model(tmp_path, made(), MADE)
     weights = safetensors.torch.load_file(tmp_path / WEIGHTS)
     name = next(name for name in weights if name.endswith("weight"))
     weights[name][0] = float("nan")
-    rewrite(tmp_path, weights)
+    safetensors.torch.save_file(weights, tmp_path / WEIGHTS)
     with pytest.raises(CheckpointError, match="is not finite"):
         load_model(tmp_path)
 
@@ -120,7 +114,7 @@ def test_a_card_beside_other_weights_is_refused(tmp_path: Path) -> None:
     save_model(tmp_path / "one", made(0), MADE)
     save_model(tmp_path / "two", made(1), MADE)
     (tmp_path / "one" / WEIGHTS).write_bytes((tmp_path / "two" / WEIGHTS).read_bytes())
-    with pytest.raises(CheckpointError, match=r"is not what model\.json describes"):
+    with pytest.raises(CheckpointError, match=r"does not belong to model\.json"):
         load_model(tmp_path / "one")
 
 
@@ -156,7 +150,7 @@ def test_damaged_files_are_refused_by_name(tmp_path: Path, file: str, damage: st
 @pytest.mark.parametrize(
     "change",
     [
-        {"format": 2},
+        {"format": 1},
         {"window": {"low_hu": 600, "high_hu": -200}},
         {"window": {"low": 0}},
         {"window": "wide"},
@@ -179,6 +173,49 @@ def test_a_card_that_makes_no_sense_is_refused(tmp_path: Path, change: dict[str,
     save_model(tmp_path, made(), MADE)
     card = json.loads((tmp_path / CARD).read_text())
     (tmp_path / CARD).write_text(json.dumps(card | change))
-    with pytest.raises(CheckpointError) as caught:
+    with pytest.raises(CheckpointError, match=re.escape(CARD)) as caught:
         load_model(tmp_path)
-    assert str(caught.value).startswith(str(tmp_path / CARD))
+    assert str(caught.value).startswith(str(tmp_path))
+
+
+@pytest.mark.parametrize("change", [{"window": {"low_hu": -201.0, "high_hu": 600.0}}, {"size": 65}])
+def test_a_card_that_makes_sense_but_was_changed_is_refused(
+    tmp_path: Path, change: dict[str, Any]
+) -> None:
+    save_model(tmp_path, made(), MADE)
+    card = json.loads((tmp_path / CARD).read_text())
+    (tmp_path / CARD).write_text(json.dumps(card))
+    load_model(tmp_path)  # another layout says the same
+    (tmp_path / CARD).write_text(json.dumps(card | change))
+    with pytest.raises(CheckpointError, match="or one of them changed"):
+        load_model(tmp_path)
+
+
+@pytest.mark.parametrize("versions", [{"medcyclegan": "0"}, {"medcyclegan": "1"}])
+def test_a_save_that_is_killed_anywhere_leaves_a_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, versions: dict[str, str]
+) -> None:
+    class Killed(BaseException):
+        """Stands for a kill -9 before a file takes its place."""
+
+    replace_file, left = os.replace, 0
+
+    def replaced(old: str, new: str) -> None:
+        nonlocal left
+        if left == 0:
+            raise Killed
+        left -= 1
+        replace_file(old, new)
+
+    monkeypatch.setattr(os, "replace", replaced)
+    digests = []
+    for moment in range(4):
+        left = 2  # the first model is written whole
+        save_model(tmp_path / str(moment), made(0), MADE)
+        left = moment
+        with contextlib.suppress(Killed):
+            save_model(tmp_path / str(moment), made(1), replace(MADE, versions=versions))
+        digests.append(load_model(tmp_path / str(moment))[2])
+    old, new = digests[0], digests[-1]
+    assert digests == [old, old, new, new]
+    assert old != new

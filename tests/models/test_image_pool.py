@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+import json
+import multiprocessing
+from pathlib import Path
+
+import pytest
 import torch
 from torch import Tensor
 
@@ -82,3 +87,39 @@ def test_images_that_a_checkpoint_left_on_the_cpu_go_where_the_new_ones_are() ->
     pool.exchange(image(1))
     answers = [pool.exchange(torch.empty(1, 1, 2, 2, device="meta")) for _ in range(10)]
     assert {answer.device.type for answer in answers} == {"meta"}
+
+
+ROUNDS = 12
+
+
+def exchange_whole_batches(pool: ImagePool, part: slice) -> list[list[float]]:
+    """Return what comes back for a part of batches of 6 images, and at the end what is kept."""
+    torch.manual_seed(1)
+    batches = [torch.stack([image(6 * n + i)[0] for i in range(6)]) for n in range(ROUNDS)]
+    answers = [pool.exchange(batch[part]) for batch in batches]
+    kept: list[Tensor] = pool.images
+    return [[float(x.mean()) for x in images] for images in (*map(list, answers), kept)]
+
+
+def take_part(rank: int, folder: Path) -> None:
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{folder / 'meeting'}", rank=rank, world_size=2
+    )
+    found = exchange_whole_batches(ImagePool(5), slice(rank, None, 2))
+    (folder / f"{rank}.json").write_text(json.dumps(found))
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+def test_the_pools_of_several_processes_are_one(tmp_path: Path) -> None:
+    expected = exchange_whole_batches(ImagePool(5), slice(None))
+    context = multiprocessing.get_context("fork")
+    processes = [context.Process(target=take_part, args=(rank, tmp_path)) for rank in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    found = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2)]
+    assert found[0][-1] == found[1][-1] == expected[-1]
+    for n in range(ROUNDS):
+        assert [found[0][n], found[1][n]] == [expected[n][0::2], expected[n][1::2]]
+    assert any(expected[n][0] != 6 * n for n in range(ROUNDS))

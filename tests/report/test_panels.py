@@ -16,6 +16,7 @@ from medcyclegan.models.cyclegan import CycleGAN
 from medcyclegan.report.panels import colored, gray, png, sample_panel, tile
 
 WINDOW = Window(-200.0, 600.0)
+NAMES = Pair("contrast", "noncontrast")
 
 
 def decoded(data: bytes) -> npt.NDArray[np.uint8]:
@@ -82,9 +83,14 @@ def test_a_panel_shows_real_translated_cycled_and_difference(neighbors: int) -> 
         )
         for hu in (40.0, 140.0)
     )
-    shown = decoded(sample_panel(model, Pair(a, b), WINDOW))
-    assert shown.shape == (4 * 4, 4 * 6, 3)  # two slices of each domain, four pictures of each
-    cells = shown[::4, ::6]
+    shown = decoded(sample_panel(model, Pair(a, b), WINDOW, names=NAMES, step=7))
+    height, width = 4 * 32 + 2, 6 * 32 + 2  # shown larger by a whole factor, with a white edge
+    slices = shown[48:, 24:]  # below two lines of words and beside one
+    assert slices.shape == (4 * height, 4 * width, 3)  # two slices of each domain, four pictures
+    assert (slices[height - 2 :: height] == 255).all()
+    for corner in (0, 127):
+        assert np.array_equal(slices[::height, ::width], slices[corner::height, corner::width])
+    cells = slices[::height, ::width]
     grays = [[40, -60, -10], [40, -60, -10], [140, 190, 90], [140, 190, 90]]
     assert np.array_equal(cells[:, :3], gray(np.array(grays, float)))
     changes = np.array([[-100.0], [-100.0], [50.0], [50.0]])
@@ -99,7 +105,24 @@ def test_a_panel_leaves_the_networks_as_they_were() -> None:
     real = Pair(torch.rand(1, 1, 16, 16), torch.rand(1, 1, 16, 16))
     for training in (True, False):
         model.generators.train(training)
-        sample_panel(model, real, WINDOW)
+        sample_panel(model, real, WINDOW, names=NAMES, step=0)
         assert model.generators["a_to_b"].training is training
     after = model.generators.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_a_panel_says_its_step_and_which_way_each_row_goes() -> None:
+    model = CycleGAN(parse_model({"generator": {"filters": 1, "blocks": 1}}))
+    real = Pair(torch.zeros(1, 1, 16, 16), torch.zeros(1, 1, 16, 16))
+
+    def panel(names: Pair[str], step: int) -> npt.NDArray[np.uint8]:
+        return decoded(sample_panel(model, real, WINDOW, names=names, step=step))
+
+    shown, other = panel(NAMES, 10), panel(NAMES, 11)
+    assert not np.array_equal(shown[:24], other[:24])
+    assert np.array_equal(shown[24:], other[24:])
+    swapped = panel(Pair(*reversed(NAMES)), 10)
+    rows = [slice(48, 48 + 194), slice(48 + 194, None)]
+    assert np.array_equal(shown[rows[0], :24], swapped[rows[1], :24])
+    assert np.array_equal(shown[rows[1], :24], swapped[rows[0], :24])
+    assert not np.array_equal(shown[rows[0], :24], shown[rows[1], :24])

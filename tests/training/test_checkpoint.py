@@ -137,3 +137,21 @@ def test_a_disk_that_takes_no_more_leaves_the_last_checkpoint(tmp_path: Path) ->
     assert done.returncode == MedCycleGANError.exit_code, done.stderr
     assert "cannot write (File too large)" in done.stdout
     assert steps(tmp_path) == [5]
+
+
+def test_what_cannot_be_read_is_passed_over(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, 5, state(5))
+    blocked = tmp_path / f"step-00000009-{'0' * 64}.pt"
+    blocked.mkdir()  # whoever tests as root can read every file
+    said: list[str] = []
+    found = load_newest(tmp_path, said.append)
+    assert found is not None
+    assert found[0] == 5
+    assert said == [f"{blocked.name}: cannot be read (Is a directory); trying the one before"]
+
+
+def test_the_best_and_every_so_many_are_kept(tmp_path: Path) -> None:
+    for step in range(1, 11):
+        save_checkpoint(tmp_path, step, state(step), best=2 if step < 9 else 9, every=4)
+        kept = {2 if step < 9 else 9, step - 1, step, *range(4, step + 1, 4)} - {0}
+        assert steps(tmp_path) == sorted(of for of in kept if of <= step)
