@@ -10,8 +10,8 @@ from medcyclegan.validation.figures import SHIFT
 SCORE = "score"
 MOST_SHIFT_HU = 5.0  # of air, lung, fat and bone, each for itself
 MOST_EDGES = 0.05  # of the output's edges; contrast medium that was put in truly makes 0.026
-# From the sources' patch distance to that of real target patients: in tests/benchmarks/bench_score.py
-# checkpoints that translate go 0.8 of the way or more, those that hardly do yet 0.6 or less.
+# From the sources' patch distance to that of real target patients; checkpoints that translate go
+# 0.8 of the way or more, those that hardly do yet 0.6 or less: tests/benchmarks/bench_score.py.
 LEAST_WAY = 0.75
 REJECTED = 1000.0  # HU: no patch distance is as large
 TYPICAL_HU = {"air": -1000.0, "lung": -840.0, "fat": -100.0, "bone": 700.0}

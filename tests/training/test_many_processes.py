@@ -5,6 +5,7 @@ import json
 import multiprocessing
 import os
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -24,10 +25,11 @@ from medcyclegan.errors import Interrupted, MedCycleGANError
 from medcyclegan.io import write_volume
 from medcyclegan.models import make_model
 from medcyclegan.models.artefact import load_model
-from medcyclegan.train import train
+from medcyclegan.train import observing, train
 from medcyclegan.training import engine as engine_module
 from medcyclegan.training import launch
 from medcyclegan.training.engine import Engine, EngineOptions
+from medcyclegan.validation import Scored
 from medcyclegan.volume import Volume
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
@@ -169,6 +171,31 @@ def test_training_goes_on_with_another_number_of_processes(
     processes = start(lambda: train(parse_config(begun), resume=True, say=said.append))
     assert [process.exitcode for process in processes] == [0, 0]
     check_equal_to_rounding(begun, straight)
+
+
+def test_a_signal_within_a_validation_that_the_others_wait_for(
+    options: dict[str, Any], start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Validation:
+        def score(self, *_: object, **__: object) -> Scored:
+            if stops:
+                os.kill(os.getpid(), signal.SIGTERM)
+                time.sleep(TIMEOUT)
+            return Scored({"score": 1.0})
+
+    monkeypatch.setattr(observing, "_make_validation", lambda *_: Validation())
+    stops = True
+    chosen = with_training(options, "stopped", validate_every=2)
+    began = time.monotonic()
+    processes = start(lambda: train(parse_config(chosen), say=lambda line: None))
+    assert [process.exitcode for process in processes] == [1, 0]
+    assert time.monotonic() - began < TIMEOUT / 2
+    stops = False
+    said: list[str] = []
+    train(parse_config(chosen), resume=True, say=said.append)
+    assert any(line.endswith("going on from step 2") for line in said)
+    steps = [line["step"] for line in losses(chosen) if "validation/score" in line]
+    assert steps == [2, 4, 6]
 
 
 def test_all_processes_have_the_weights_of_the_first_and_the_mean_of_all(
