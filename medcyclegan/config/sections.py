@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from medcyclegan.config.section import Number, Section, WholeNumber
 from medcyclegan.config.volumes import OnePath, Volumes
 
 AtLeastOne = Annotated[WholeNumber, Field(ge=1)]
-
-
+SHARING = ("accumulate", "devices", "nodes")  # keys of training: parts of a batch
 DEVICES = "auto|cpu|mps|cuda(:[0-9]+)?"
 DomainName = Annotated[str, Field(pattern=r"^[a-z0-9_-]+$", max_length=64)]
 
@@ -162,12 +162,14 @@ class TrainingConfig(Section):
     nodes: AtLeastOne = 1
     """Machines."""
 
-    @model_validator(mode="after")
-    def _batch_divides(self) -> TrainingConfig:
-        parts = self.devices * self.nodes * self.accumulate
-        if self.batch_size % parts:
+    @field_validator(*SHARING)
+    @classmethod
+    def _divides_the_batch(cls, value: int, known: ValidationInfo) -> int:
+        parts = value * math.prod(known.data.get(key, 1) for key in SHARING)  # those checked before
+        batch_size = known.data.get("batch_size", parts)
+        if batch_size % parts:
             raise ValueError(
-                f"batch_size {self.batch_size} is for all devices, nodes and parts (accumulate) "
-                f"together; use a multiple of {parts}"
+                f"batch_size {batch_size} is shared out by {', '.join(SHARING)}; use a multiple of "
+                f"{parts}"
             )
-        return self
+        return value

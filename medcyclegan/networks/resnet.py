@@ -80,7 +80,9 @@ class ResnetGenerator(nn.Module):
     @property
     def head(self) -> nn.Module:
         """The last convolution."""
-        return self.get_submodule(f"layers.{len(self.layers) - 1}.6")
+        last = self.layers[-1]
+        assert isinstance(last, Segment)
+        return last[-1]
 
     def forward(self, slices: Tensor) -> Tensor:
         """Return an unbounded map of the same shape as `slices` (B, C, H, W)."""

@@ -51,7 +51,7 @@ _A_T = (
 )
 
 
-PART = 2**22  # numbers in the tiles of a part of the batch: more would leave the cache
+PART = 2**21  # numbers in the tiles of a part of the batch: more would leave the cache
 
 _threads = threading.local()
 
@@ -118,8 +118,10 @@ def _scratch(purpose: str, shape: tuple[int, ...], like: Tensor) -> Tensor:
 def _parts(images: Tensor, weight: Tensor) -> list[slice]:
     """Return parts of the batch whose tiles are small enough, an image at least."""
     each = PLACES * _tiles(images[:1]) * max(weight.shape[:2])
-    step = max(1, PART // each)
-    return [slice(first, first + step) for first in range(0, images.shape[0], step)]
+    batch = images.shape[0]
+    count = min(batch, -(-batch * each // PART))
+    step = -(-batch // count)
+    return [slice(first, first + step) for first in range(0, batch, step)]
 
 
 def _tiles(images: Tensor) -> int:

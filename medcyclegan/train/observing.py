@@ -9,7 +9,7 @@ from pathlib import Path
 from medcyclegan.config import Config
 from medcyclegan.data.store import StoredVolume
 from medcyclegan.domains import Pair
-from medcyclegan.errors import InputError
+from medcyclegan.errors import InputError, MedCycleGANError, VolumeError
 from medcyclegan.intensity import Window
 from medcyclegan.models import TranslationModel
 from medcyclegan.models.artefact import ModelCard, save_model
@@ -73,7 +73,10 @@ def make_observers(
     def validate(step: int, model: TranslationModel) -> Validated:
         assert validation is not None
         armed = step > ARMED_AFTER * config.training.steps
-        scored = validation.score(translator(model), armed=armed)
+        try:
+            scored = validation.score(translator(model), armed=armed)
+        except VolumeError as error:  # the volumes were read before: it is the networks
+            raise MedCycleGANError(f"validation at step {step}: a volume {error}") from error
         return Validated(scored.figures, scored.warnings)
 
     return Observers(

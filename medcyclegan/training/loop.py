@@ -204,7 +204,7 @@ class Loop:
                 if self.engine.any(signals.caught is not None or self._is_stale()):
                     break
                 began = time.monotonic()
-                passing = state.passing()
+                passing = state.passing() if self.engine.processes == 1 else {}
                 try:
                     with at_once():
                         losses = self._gradients(next(batches))

@@ -171,4 +171,5 @@ def _bar() -> Progress:
         TextColumn("{task.fields[losses]}", markup=False, table_column=rest),
         expand=True,
         console=Console(stderr=True),
+        redirect_stdout=sys.stdout.isatty(),  # lines for a file go to the file
     )

@@ -49,7 +49,7 @@ def compute_gradients(
         optimizer.zero_grad(set_to_none=True)
     try:
         losses = _backward(state.model, _parts(real, schedule.accumulate), engine)
-    except RuntimeError as error:
+    except (RuntimeError, MemoryError) as error:
         if not out_of_memory(error):
             raise
         count, _, height, width = real.a.shape

@@ -125,8 +125,10 @@ def test_defaults_fill_what_is_left_out() -> None:
         ("slices.size=66", "--set slices.size: 66 does not fit the networks"),
         ("slices.size=16", "a multiple of 4 from 24: try 24"),
         ("window.low_hu=700", "--set window.low_hu: window: low_hu 700 must be below high_hu 600"),
-        ("training.accumulate=3", "training: batch_size 4 is for all devices, nodes and parts"),
-        ("training.devices=1000", "together; use a multiple of 1000"),
+        ("training.accumulate=3", "--set training.accumulate: batch_size 4 is shared out by"),
+        ("training.devices=1000", "--set training.devices: batch_size 4 is shared out by"),
+        ("training={batch_size: 8, accumulate: 2, devices: 8}", "use a multiple of 16"),
+        ("training={batch_size: 8, accumulate: 2, nodes: 3}", "use a multiple of 6"),
         ("domains.a.name=noncontrast", "a and b are both named 'noncontrast'"),
         ("domains.a.name=Con Trast", "must be text like [a-z0-9_-]+, got 'Con Trast'"),
         (
