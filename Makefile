@@ -27,6 +27,7 @@ check: install
 
 bench: install
 	$(BIN)/python tests/benchmarks/bench_training_step.py
+	$(BIN)/python tests/benchmarks/bench_memory.py
 	$(BIN)/python tests/benchmarks/bench_nifti.py
 	$(BIN)/python tests/benchmarks/bench_batches.py
 

@@ -102,7 +102,7 @@ def draw_score(series: Series, chosen: int, beside: Mapping[str, float]) -> byte
     for number, (title, score) in enumerate(beside.items()):
         if score < REJECTED and not accepted:
             continue  # far below all others
-        label = f"{title}: {score:.4g}" + (" (rejected)" if score >= REJECTED else "")
+        label = f"{title}: {score:.2f}" + (" (rejected)" if score >= REJECTED else "")
         color = COLORS[2 + number % 8]
         axes.axhline(min(score, edge), color=color, linestyle="--", linewidth=1, label=label)
     axes.axvline(chosen, color="#444444", linestyle=":", linewidth=1, label=f"chosen: {chosen}")

@@ -102,8 +102,8 @@ def test_rejected_scores_lie_at_the_edge_and_do_not_press_the_others_together(
     assert labels == [
         "accepted",
         "rejected",
-        "changing nothing: 60",
-        "matching: 1052 (rejected)",
+        "changing nothing: 60.00",
+        "matching: 1052.00 (rejected)",
         "chosen: 30",
     ]
     rejected = next(line for line in drawn[0].lines if line.get_label() == "rejected")
@@ -127,6 +127,6 @@ def test_where_all_were_rejected_they_are_shown_alone(drawn: list[Axes]) -> None
     assert 1020 < high < 1030
     assert drawn[0].get_legend_handles_labels()[1] == [
         "rejected",
-        "changing nothing: 1014 (rejected)",
+        "changing nothing: 1014.00 (rejected)",
         "chosen: 20",
     ]

@@ -44,8 +44,8 @@ def test_the_page_tells_the_run(run_folder: Path, picture: bytes) -> None:
     assert "finished at step 40 of 40" in found.text
     assert "images of domain contrast into domain noncontrast" in found.text
     assert (
-        "Chosen by validation: step 30, score 20.0. Changing nothing scores 1040, which is "
-        "rejected. Histogram matching scores 25.0." in found.text
+        "Chosen by validation: step 30, score 20.00. Changing nothing scores 1040.00, which is "
+        "rejected. Histogram matching scores 25.00." in found.text
     )
     assert "step 20: bone moved by 9.0 HU" in found.text
     assert "chosen, step 30" in found.text
@@ -97,8 +97,8 @@ def test_a_network_that_loses_to_a_candidate_is_said_to(run_folder: Path) -> Non
         figures = {"score": 19.0, "identity_score": 18.5, "histogram_matching_score": 30.0}
         log.write(50, {f"validation/{name}": value for name, value in figures.items()})
     text = parsed(make_page(read_run(run_folder))).text
-    assert "Changing nothing scores 18.5, no worse than the network. Histogram" in text
-    assert "Histogram matching scores 30.0. " in text
+    assert "Changing nothing scores 18.50, no worse than the network. Histogram" in text
+    assert "Histogram matching scores 30.00. " in text
 
 
 def test_a_run_of_which_every_checkpoint_was_rejected_says_so(run_folder: Path) -> None:
