@@ -6,6 +6,7 @@ import contextlib
 import os
 import random
 import resource
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,6 +50,7 @@ def _filled(volumes: Path, folder: Path, left: int, disk: bool) -> list[str]:
     if disk and before < 2:
         found.append("the checkpoint is lost")
     train(write_config(volumes, folder, steps=before + 2), resume=True)
+    shutil.rmtree(folder)  # room for the next
     return found
 
 
