@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import getpass
 import json
 import platform
@@ -104,18 +105,19 @@ def test_no_host_and_no_user_is_in_any_name_or_file(tmp_path: Path) -> None:
             assert text.encode() not in path.read_bytes()
 
 
-@pytest.fixture
+@contextlib.contextmanager
 def small_files() -> Iterator[None]:
-    """Files of at most 4 kB, as on a full disk."""
+    """Allow files of at most 4 kB, as on a full disk; the report of tests is a file, too."""
     old = resource.getrlimit(resource.RLIMIT_FSIZE)
     ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, old[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, old)
-    signal.signal(signal.SIGXFSZ, ignored)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, old)
+        signal.signal(signal.SIGXFSZ, ignored)
 
 
-@pytest.mark.usefixtures("small_files")
 @pytest.mark.parametrize(
     ("values", "named"), [({}, "tensorboard"), ({"x/" + "y" * 900: 1.0}, r"metrics\.jsonl")]
 )
@@ -127,8 +129,9 @@ def test_a_full_disk_is_one_line_that_names_the_file(
             for step in range(1, 1000):
                 log.write(step, values)
 
-    with pytest.raises(MedCycleGANError, match=rf"{named}: cannot write \(File too large\)"):
-        write()
-    with RunLog(tmp_path, 2) as log:
-        log.write(2, values)
+    with small_files():
+        with pytest.raises(MedCycleGANError, match=rf"{named}: cannot write \(File too large\)"):
+            write()
+        with RunLog(tmp_path, 2) as log:
+            log.write(2, values)
     assert [line["step"] for line in lines(tmp_path / "metrics.jsonl")] == [1, 2]
