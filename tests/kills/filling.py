@@ -34,7 +34,8 @@ def full_disk(volumes: Path, folder: Path, *, times: int, seed: int) -> Iterator
 
 
 def _filled(volumes: Path, folder: Path, left: int, disk: bool) -> list[str]:
-    config = write_config(volumes, folder)
+    config = write_config(volumes, folder)  # what is said must have room: it lies elsewhere
+    config = Path(shutil.move(config, folder.parent.parent))
     run = Run(config, before=None if disk else _limit)
     run.until(lambda: newest_step(folder) >= 2)
     filler = folder.parent / "filler"
