@@ -58,6 +58,7 @@ TEST_PATIENTS = 8
 HELD_OUT = 0.25
 EVERY = 60
 STEPS = (60, 120, 240, 480, 720)
+PRICE = 3.0  # on change, less than the demo's: checkpoints that drift are what is to be told
 TWIN_ERROR = "noise_corrected_error"
 TWIN = (TWIN_ERROR, "organ_error", "null_shift")
 SHOWN = {
@@ -159,6 +160,7 @@ def _config(out: Path, seed: int) -> Config:
     for domain in data["domains"].values():
         domain["volumes"] = str(out / domain["name"])
     data["output"] = str(out / f"run-{seed}")
+    data["model"]["lambda_change"] = PRICE
     data["training"] |= {
         "seed": seed,
         "validation_fraction": HELD_OUT,
