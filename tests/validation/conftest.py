@@ -32,10 +32,10 @@ class Model(nn.Module):
         self.multiple = 1
 
     def generator_losses(self, real: Pair[Tensor]) -> tuple[dict[str, Tensor], Pair[Tensor]]:
-        raise NotImplementedError
+        raise AssertionError("is never trained")
 
     def discriminator_losses(self, real: Pair[Tensor], fake: Pair[Tensor]) -> dict[str, Tensor]:
-        raise NotImplementedError
+        raise AssertionError("is never trained")
 
     def translate(
         self, slices: Tensor, direction: Direction, *, style: Tensor | None = None
