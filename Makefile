@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: install demo test check bench fuzz kills
+.PHONY: install demo test check bench fuzz kills ablation
 
 install: $(INSTALLED)
 
@@ -44,3 +44,9 @@ FUZZ_FINDINGS ?= /tmp/medcyclegan-fuzz
 fuzz: install
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,fuzz]'
 	$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS) --findings $(FUZZ_FINDINGS) $(FUZZ_TARGETS)
+
+# The rows that docs/ablation.md lacks; minutes each. Start it twice to use two cores.
+ABLATION_OUT ?= /tmp/medcyclegan-ablation
+
+ablation: install
+	$(BIN)/python -m tests.ablation $(ABLATION_OUT)
