@@ -57,7 +57,8 @@ class Figures(NamedTuple):
         worst_null: where that is largest.
         lookalikes: mean shift of look-alikes of contrast medium, HU.
         worst_lookalike: where that is largest.
-        dose: largest slope of the error on dose, as a share of doing nothing's in that organ.
+        dose: mean over organs of the size of the error's slope on dose, as a share of that of
+            doing nothing.
         lesions: those kept, and all.
         invented: lesions per patient.
         flicker: mean over organs, as a multiple of the true change's.
@@ -104,7 +105,7 @@ class Found(NamedTuple):
         null = self._counted(shifts)
         alike = {name: hu for name, hu in shifts.items() if name in LOOKALIKES}
         slopes, still = (self._values("dose_slope", one) for one in (method, IDENTITY))
-        shares = [abs(slope / still[name]) for name, slope in self._counted(slopes).items()]
+        slope, untouched = (_mean_size(self._counted(each)) for each in (slopes, still))
         summary = summarise(self.table, self.aside)[method]
         return Figures(
             organs=_mean(above),
@@ -114,7 +115,7 @@ class Found(NamedTuple):
             worst_null=_worst(null),
             lookalikes=_mean(alike),
             worst_lookalike=_worst(alike),
-            dose=max(shares, default=None),
+            dose=slope / untouched if slope is not None and untouched else None,
             lesions=self._lesions(method),
             invented=summary["lesions_invented"],
             flicker=summary["flicker"],
@@ -170,6 +171,10 @@ def _ceiling(case: PhantomCase, reference: Reference) -> Hu:
 
 def _mean(values: Mapping[str, float]) -> float | None:
     return float(np.mean(list(values.values()))) if values else None
+
+
+def _mean_size(values: Mapping[str, float]) -> float | None:
+    return _mean({name: abs(value) for name, value in values.items()})
 
 
 def _worst(values: Mapping[str, float]) -> Worst | None:

@@ -32,7 +32,7 @@ class Cohort(NamedTuple):
     seed: int
     contrast: int = 40
     noncontrast: int = 40
-    test: int = 12
+    test: int = 16
     size: int = 128
     slices: int = 32
     setting: str = "abdomen"
