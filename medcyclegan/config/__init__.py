@@ -6,6 +6,7 @@ A new method adds its class to `ModelConfig`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,12 +51,16 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _networks_fit(self) -> Config:
-        try:
-            self.model.check_size(self.slices.size)
-        except ValueError as error:
-            raise PydanticCustomError(
-                "networks_fit", "{problem}", {"problem": str(error), "key": "slices.size"}
-            ) from error
+        for check, key in (
+            (partial(self.model.check_size, self.slices.size), "slices.size"),
+            (partial(self.model.check_views, self.window), "model.views"),
+        ):
+            try:
+                check()
+            except ValueError as error:
+                raise PydanticCustomError(
+                    "networks_fit", "{problem}", {"problem": str(error), "key": key}
+                ) from error
         return self
 
 

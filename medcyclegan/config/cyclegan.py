@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, Strict
 
 from medcyclegan.config.networks import (
     DiscriminatorConfig,
@@ -13,6 +13,7 @@ from medcyclegan.config.networks import (
     ResnetConfig,
 )
 from medcyclegan.config.section import Number, Section, WholeNumber, number_of
+from medcyclegan.config.sections import WindowConfig
 
 Weight = Annotated[Number, Field(ge=0)]
 
@@ -41,6 +42,9 @@ class CycleGANConfig(Section):
     kind: Literal["cyclegan"] = "cyclegan"
     output: Literal["residual", "direct"] = "residual"
     """What a generator predicts: a bounded change of HU, or the whole image, as published."""
+    views: Annotated[tuple[WindowConfig, ...], Strict(False), Field(max_length=8)] = ()
+    """Narrower windows, {low_hu: , high_hu: }, through which all networks see slices, too: livers
+    of 60 and 110 HU are far from each other in a window of 300 HU, and near in one of 800."""
     lambda_cycle: Annotated[
         DomainWeights,
         BeforeValidator(_in_both_domains, json_schema_input_type=float | DomainWeights),
@@ -66,6 +70,19 @@ class CycleGANConfig(Section):
         than the whole of it.
         """
         return self.generator.norm != "instance"
+
+    def check_views(self, window: WindowConfig) -> None:
+        """Check that every view shows something of the window.
+
+        Raises:
+            ValueError: one lies beside it.
+        """
+        for view in self.views:
+            if view.high_hu <= window.low_hu or view.low_hu >= window.high_hu:
+                raise ValueError(
+                    f"{view.low_hu:g} to {view.high_hu:g} HU lies outside the window, "
+                    f"{window.low_hu:g} to {window.high_hu:g}: networks would see nothing there"
+                )
 
     def check_size(self, size: int) -> None:
         """Check that the networks can be trained on slices of `size` x `size` pixels.

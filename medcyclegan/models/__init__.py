@@ -5,20 +5,25 @@ from __future__ import annotations
 import importlib
 
 from medcyclegan.config import ModelConfig
+from medcyclegan.intensity import DEFAULT_WINDOW, Window
 from medcyclegan.models.protocol import TranslationModel
 
 MODELS = {"cyclegan": "medcyclegan.models.cyclegan:CycleGAN"}
 
 
-def make_model(config: ModelConfig, neighbors: int = 1) -> TranslationModel:
+def make_model(
+    config: ModelConfig, neighbors: int = 1, window: Window = DEFAULT_WINDOW
+) -> TranslationModel:
     """Return a freshly initialised model; weights come from torch's global random state.
 
     Args:
         config: the `model` section; its `kind` names the method.
         neighbors: slices in a stack.
+        window: HU that [-1, 1] stands for.
     """
     module, name = MODELS[config.kind].split(":")
-    model: TranslationModel = getattr(importlib.import_module(module), name)(config, neighbors)
+    method = getattr(importlib.import_module(module), name)
+    model: TranslationModel = method(config, neighbors, window)
     return model
 
 

@@ -175,7 +175,7 @@ def _make(path: Path, stored: _Stored) -> TranslationModel:
             "your own model and hand it to Translator"
         )
     try:
-        return make_model(parse_model(stored.model), stored.neighbors)
+        return make_model(parse_model(stored.model), stored.neighbors, stored.card().window)
     except ConfigError as error:
         raise CheckpointError(f"{path}: {error}; use the one that was written") from error
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 from medcyclegan.config.cyclegan import CycleGANConfig
 from medcyclegan.domains import DIRECTIONS, DOMAINS, Direction, Domain, Pair
+from medcyclegan.intensity import DEFAULT_WINDOW, Window
 from medcyclegan.losses import (
     Losses,
     adversarial_loss,
@@ -15,7 +18,7 @@ from medcyclegan.losses import (
     identity_loss,
 )
 from medcyclegan.models.image_pool import ImagePool
-from medcyclegan.networks import DISCRIMINATORS, GENERATORS, OUTPUTS
+from medcyclegan.networks import DISCRIMINATORS, GENERATORS, OUTPUTS, View, Viewed
 
 
 class CycleGAN(nn.Module):
@@ -27,21 +30,30 @@ class CycleGAN(nn.Module):
     Args:
         config: the method's options.
         neighbors: slices in a stack.
+        window: HU that [-1, 1] stands for, which says what the config's views are.
     """
 
-    def __init__(self, config: CycleGANConfig, neighbors: int = 1) -> None:
+    def __init__(
+        self, config: CycleGANConfig, neighbors: int = 1, window: Window = DEFAULT_WINDOW
+    ) -> None:
         super().__init__()
         self.config = config
-        generator = config.generator.model_dump(exclude={"kind"})
+        views = [
+            (window.unclipped(view.low_hu), window.unclipped(view.high_hu)) for view in config.views
+        ]
+        channels = neighbors * (1 + len(views))
+        generator = config.generator.model_dump(exclude={"kind"}) | {"out_channels": neighbors}
         network = GENERATORS[config.generator.kind]
         output = OUTPUTS[config.output]
-        networks = {direction: network(neighbors, **generator) for direction in DIRECTIONS}
-        self.generators = nn.ModuleDict({d: output(networks[d]) for d in DIRECTIONS})
+        networks = {direction: network(channels, **generator) for direction in DIRECTIONS}
+        self.generators = nn.ModuleDict(
+            {d: output(_viewed(networks[d], views)) for d in DIRECTIONS}
+        )
         self.multiple = networks["a_to_b"].multiple
         judge = DISCRIMINATORS[config.discriminator.kind]
         discriminator = config.discriminator.model_dump(exclude={"kind"})
         self.discriminators = nn.ModuleDict(
-            {domain: judge(neighbors, **discriminator) for domain in DOMAINS}
+            {domain: _viewed(judge(channels, **discriminator), views) for domain in DOMAINS}
         )
         self.pools = nn.ModuleDict({domain: ImagePool(config.pool_size) for domain in DOMAINS})
 
@@ -99,3 +111,7 @@ class CycleGAN(nn.Module):
         middle = slices.shape[1] // 2
         translated: Tensor = self.generators[direction](slices)
         return translated[:, middle : middle + 1]
+
+
+def _viewed(network: nn.Module, views: Sequence[View]) -> nn.Module:
+    return Viewed(network, views) if views else network

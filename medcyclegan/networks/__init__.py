@@ -10,6 +10,7 @@ from medcyclegan.networks.output import DirectOutput, ResidualOutput
 from medcyclegan.networks.patchgan import PatchDiscriminator
 from medcyclegan.networks.resnet import ResnetGenerator
 from medcyclegan.networks.unet import UnetGenerator
+from medcyclegan.networks.views import View, Viewed
 
 Generator = ResnetGenerator | UnetGenerator
 
@@ -29,4 +30,6 @@ __all__ = [
     "ResidualOutput",
     "ResnetGenerator",
     "UnetGenerator",
+    "View",
+    "Viewed",
 ]

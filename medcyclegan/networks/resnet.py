@@ -32,7 +32,8 @@ class ResnetGenerator(nn.Module):
     """c7s1-f, d2f, d4f, residual blocks, u2f, uf, c7s1-1 (Zhu et al. 2017, section 7.2).
 
     Args:
-        in_channels: slices in a stack, in and out.
+        in_channels: slices in a stack, with all their views.
+        out_channels: slices in a stack; None: as many as come in.
         filters: channels after the first convolution, f.
         blocks: residual blocks; 6 for 128 x 128, 9 for 256 x 256 in the paper.
         norm: "instance" as published, or "batch".
@@ -45,6 +46,7 @@ class ResnetGenerator(nn.Module):
         self,
         in_channels: int = 1,
         *,
+        out_channels: int | None = None,
         filters: int = 64,
         blocks: int = 9,
         norm: Norm = "instance",
@@ -72,7 +74,7 @@ class ResnetGenerator(nn.Module):
                 nn.ReLU(inplace=True),
                 *upsampling_layers(2 * f, f, kind=upsampling, norm=norm),
                 nn.ReLU(inplace=True),
-                *convolution(f, in_channels, 7, norm="none")[:1],
+                *convolution(f, out_channels or in_channels, 7, norm="none")[:1],
             ),
         )
         initialize(self)
@@ -85,7 +87,7 @@ class ResnetGenerator(nn.Module):
         return last[-1]
 
     def forward(self, slices: Tensor) -> Tensor:
-        """Return an unbounded map of the same shape as `slices` (B, C, H, W)."""
+        """Return an unbounded map (B, out_channels, H, W) of `slices` (B, in_channels, H, W)."""
         result: Tensor = self.layers(slices)
         give_back(result)
         return result

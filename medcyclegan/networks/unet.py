@@ -20,7 +20,8 @@ class UnetGenerator(nn.Module):
     Ronneberger et al. 2015; as a generator Isola et al. 2017 (pix2pix), section 6.1.1.
 
     Args:
-        in_channels: slices in a stack, in and out.
+        in_channels: slices in a stack, with all their views.
+        out_channels: slices in a stack; None: as many as come in.
         filters: channels at full resolution.
         depth: number of halvings.
         norm: "instance" or "batch".
@@ -31,6 +32,7 @@ class UnetGenerator(nn.Module):
         self,
         in_channels: int = 1,
         *,
+        out_channels: int | None = None,
         filters: int = 64,
         depth: int = 4,
         norm: Norm = "instance",
@@ -51,11 +53,13 @@ class UnetGenerator(nn.Module):
         self.merge = nn.ModuleList(
             _activated(convolution(2 * wide, wide, 3, norm=norm)) for wide in widths[-2::-1]
         )
-        self.head = nn.Sequential(*convolution(widths[0], in_channels, 3, norm="none"))
+        self.head = nn.Sequential(
+            *convolution(widths[0], out_channels or in_channels, 3, norm="none")
+        )
         initialize(self)
 
     def forward(self, slices: Tensor) -> Tensor:
-        """Return an unbounded map of the same shape as `slices` (B, C, H, W)."""
+        """Return an unbounded map (B, out_channels, H, W) of `slices` (B, in_channels, H, W)."""
         features = self.stem(slices)
         skips = []
         for down in self.down:

@@ -11,6 +11,7 @@ import torch
 from medcyclegan import files
 from medcyclegan.config import Config
 from medcyclegan.data.loader import BatchLoader
+from medcyclegan.intensity import Window
 from medcyclegan.models import TranslationModel, make_model
 from medcyclegan.train.folder import check_folder
 from medcyclegan.train.observing import make_observers
@@ -85,7 +86,8 @@ def _train(
     own = model is not None
     if model is None:
         torch.manual_seed(config.training.seed)
-        model = make_model(config.model, config.slices.neighbors)
+        window = Window(config.window.low_hu, config.window.high_hu)
+        model = make_model(config.model, config.slices.neighbors, window)
     for warning in engine.prepare(model):
         say(f"warning: {warning}")
     shown = None if engine.first else False

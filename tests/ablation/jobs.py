@@ -10,13 +10,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
+from safetensors.torch import load_file
+
 from medcyclegan.cohort import phantom_reference
+from medcyclegan.domains import Pair
 from medcyclegan.errors import Interrupted, MedCycleGANError
 from medcyclegan.evaluate.comparing import CEILING
 from medcyclegan.files import write_json
+from medcyclegan.intensity import Window
 from medcyclegan.metrics.baselines import Transform, fit_baselines
 from medcyclegan.metrics.reference import Hu, Reference, slices_like
 from medcyclegan.metrics.table import IDENTITY
+from medcyclegan.models.artefact import WEIGHTS
+from medcyclegan.networks.convolution import choose_convolutions
 from medcyclegan.phantom import PhantomCase
 from medcyclegan.translator import Translator
 from tests.ablation.document import Cells, Key, add_rows, cells, read_keys
@@ -85,7 +91,7 @@ class Training:
         if known := _known(out / row.name / FIGURES, tried):
             return [tuple(known["cells"])]
         trained = train_row(row, out)
-        translator = Translator.load(trained.folder)
+        translator = _translator(row, trained.folder)
         found = find(unseen(cohort), {row.name: partial(_translated, translator)})
         figures = found.figures(row.name)
         generator = translator.model.generators["a_to_b"]
@@ -201,6 +207,22 @@ def _known(path: Path, tried: Mapping[str, Any]) -> dict[str, Any] | None:
         if all(record.get(key) == value for key, value in tried.items()):
             return record
     return None
+
+
+def _translator(row: Row, run: Path) -> Translator:
+    """Return what a run has trained; its own card cannot name a candidate's networks."""
+    config, model = row.config(Path(), run, steps=1), row.model()
+    model.generators.load_state_dict(load_file(run / "model" / WEIGHTS))
+    choose_convolutions(model.generators, "winograd")
+    return Translator(
+        model,
+        window=Window(config.window.low_hu, config.window.high_hu),
+        spacing_mm=config.slices.spacing_mm,
+        neighbors=config.slices.neighbors,
+        domains=Pair(config.domains.a.name, config.domains.b.name),
+        output=config.model.output,
+        size=config.slices.size,
+    )
 
 
 def _translated(translator: Translator, case: PhantomCase, _reference: Reference) -> Hu:

@@ -8,9 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
+
 from medcyclegan.config import Config, parse_config
 from medcyclegan.errors import ConfigError
+from medcyclegan.intensity import Window
 from medcyclegan.phantom.population import Domain
+from tests.ablation.candidate import Candidate, Options
 
 NAME = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")  # of a stage or a variant: in paths and tables
 REFERENCES = "references"  # the stage of those who are not trained
@@ -78,8 +82,16 @@ class Row(NamedTuple):
 
     @property
     def recipe(self) -> dict[str, Any]:
-        """The config without data, place and length."""
+        """The config without data, place and length; below `candidate`, the `Options`."""
         return override(RECIPE, {**self.stage.base, **self.stage.variants[self.variant]})
+
+    def model(self) -> Candidate:
+        """Return the method, its weights drawn by the row's seed."""
+        config = self.config(Path(), Path(self.name), steps=1)
+        torch.manual_seed(self.seed)
+        options = Options(**self.recipe.get("candidate", {}))
+        window = Window(config.window.low_hu, config.window.high_hu)
+        return Candidate(config.model, config.slices.neighbors, window, options)
 
     def config(self, out: Path, output: Path, steps: int) -> Config:
         """Return the config of so many steps.
@@ -100,8 +112,10 @@ class Row(NamedTuple):
         }
         given |= {"training.steps": steps, "training.sample_every": steps}
         given |= {"training.seed": self.seed, "output": str(output)}
+        recipe = override(self.recipe, given)
+        recipe.pop("candidate", None)
         try:
-            return parse_config(override(self.recipe, given))
+            return parse_config(recipe)
         except ConfigError as error:
             raise ConfigError(f"{self.name}: {error}") from error
 
@@ -150,9 +164,10 @@ RECIPE: Mapping[str, Any] = {
     "model": {
         "kind": "cyclegan",
         "output": "residual",
-        "lambda_cycle": 1.0,
-        "lambda_identity": 2.0,
-        "lambda_change": 4.0,
+        "views": [{"low_hu": -100, "high_hu": 200}],
+        "lambda_cycle": {"a": 0.5, "b": 0.5},
+        "lambda_identity": 1.0,
+        "lambda_change": 1.0,
         "pool_size": 50,
         "generator": {"kind": "resnet", "filters": 16, "blocks": 4, "norm": "batch"},
         "discriminator": {"kind": "patchgan", "filters": 32, "layers": 3, "norm": "instance"},
@@ -160,8 +175,8 @@ RECIPE: Mapping[str, Any] = {
     "training": {
         "batch_size": 4,
         "learning_rate": 1.0e-3,
-        "discriminator_learning_rate": 5.0e-4,
-        "constant_fraction": 0.4,
+        "discriminator_learning_rate": 1.0e-3,
+        "constant_fraction": 1.0,
         "ema": 0.995,
         "validation_fraction": 0,
         "device": "cpu",
@@ -175,15 +190,46 @@ DEVELOPMENT = Cohort(seed=101)
 
 STAGES: tuple[Stage, ...] = (
     Stage(
-        name="normalisation",
-        question="Which normalisation of the generators?",
+        name="screen",
+        question="What does each thing do by itself?",
         minutes=10,
         seeds=(0,),
         cohort=DEVELOPMENT,
         base={},
         variants={
-            "batch": {},
-            "instance": {"model.generator.norm": "instance"},
+            "base": {},
+            "views-none": {"model.views": []},
+            "r1": {"candidate.r1": 15.0},
+            "cycle-doses": {"model.lambda_cycle.b": 2.0, "candidate.doses": (0.4, 2.0)},
+            "price-capped": {"model.lambda_change": 3.0, "candidate.cap_hu": 20.0},
+            "pasted": {"candidate.pasted": 0.5},
+            "views-two": {
+                "model.views": [{"low_hu": -20, "high_hu": 140}, {"low_hu": 100, "high_hu": 400}]
+            },
+            "norm-instance": {"model.generator.norm": "instance"},
+            "norm-pixel": {"model.generator.norm": "pixel"},
+            "cycle-forgets": {"model.lambda_cycle.b": 2.0, "candidate.cycle_noise_hu": 20.0},
+            "neighbors-3": {"slices.neighbors": 3},
+            "cycle-equal-10": {"model.lambda_cycle": {"a": 10.0, "b": 10.0}},
+            "light": {"candidate.light": 64},
+            "direct": {"model.output": "direct"},
+            "identity-5": {"model.lambda_identity": 5.0},
+            "price-4": {"model.lambda_change": 4.0},
+            "unmatched": {"slices.match_position": False},
+            "window-soft": {"window": {"low_hu": -160, "high_hu": 400}},
+            "outward": {"candidate.outward": 4.0},
+            "mind": {"candidate.mind": 1.0},
+            "variation": {"candidate.variation": 0.5},
+            "spectral": {"candidate.spectral": True},
+            "two-scales": {"candidate.scales": 2},
+            "judged-noise": {"candidate.judged_noise_hu": 30.0},
+            "rates-fall": {"training.constant_fraction": 0.4},
+            "no-average": {"training.ema": 0.0},
+            "wide-shallow": {"model.generator.filters": 24, "model.generator.blocks": 2},
+            "narrow-deep": {"model.generator.filters": 12, "model.generator.blocks": 7},
+            "unet": {
+                "model.generator": {"kind": "unet", "filters": 12, "depth": 3, "norm": "batch"}
+            },
         },
     ),
 )

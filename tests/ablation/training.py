@@ -47,7 +47,7 @@ def train_row(row: Row, out: Path) -> Trained:
     each = _seconds_a_step(row, out)
     steps = max(1, int(60 * row.stage.minutes / each))
     began = time.process_time()
-    train(row.config(out, folder, steps), say=_say_nothing)
+    train(row.config(out, folder, steps), model=row.model(), say=_say_nothing)
     return Trained(folder, steps, each, time.process_time() - began)
 
 
@@ -61,7 +61,8 @@ def _seconds_a_step(row: Row, out: Path) -> float:
     noting = register_optimizer_step_post_hook(note)
     try:
         with tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=out) as name:
-            train(row.config(out, Path(name) / "run", WARM_UP + TIMED), say=_say_nothing)
+            config = row.config(out, Path(name) / "run", WARM_UP + TIMED)
+            train(config, model=row.model(), say=_say_nothing)
     finally:
         noting.remove()
     ends = [seconds for optimizer, seconds in updates if optimizer == updates[0][0]]

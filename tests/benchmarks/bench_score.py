@@ -174,7 +174,8 @@ def _config(out: Path, seed: int) -> Config:
 
 def _kept(config: Config, run: Path, step: int) -> Translator:
     """Return the translator that a run had after a step, from the checkpoint it kept."""
-    model = make_model(config.model, config.slices.neighbors)
+    window = Window(config.window.low_hu, config.window.high_hu)
+    model = make_model(config.model, config.slices.neighbors, window)
     with tempfile.TemporaryDirectory() as folder:
         for path in (run / "checkpoints").glob(f"step-{step:08d}-*.pt"):
             shutil.copy(path, folder)

@@ -125,6 +125,12 @@ def test_defaults_fill_what_is_left_out() -> None:
         ("slices.size=66", "--set slices.size: 66 does not fit the networks"),
         ("slices.size=16", "a multiple of 4 from 24: try 24"),
         ("window.low_hu=700", "--set window.low_hu: window: low_hu 700 must be below high_hu 600"),
+        ("model.views=[{low_hu: 2, high_hu: 1}]", "low_hu 2 must be below high_hu 1"),
+        ("model.views=[{low: 2}]", "model.views.0.low: unknown key (did you mean 'low_hu'?)"),
+        (
+            "model.views=[{low_hu: 600, high_hu: 900}]",
+            "--set model.views: 600 to 900 HU lies outside the window, -200 to 600",
+        ),
         ("training.accumulate=3", "--set training.accumulate: batch_size 4 is shared out by"),
         ("training.devices=1000", "--set training.devices: batch_size 4 is shared out by"),
         ("training={batch_size: 8, accumulate: 2, devices: 8}", "use a multiple of 16"),

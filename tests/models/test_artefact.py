@@ -219,3 +219,21 @@ def test_a_save_that_is_killed_anywhere_leaves_a_model(
     old, new = digests[0], digests[-1]
     assert digests == [old, old, new, new]
     assert old != new
+
+
+def test_a_model_with_views_means_the_same_hu_after_a_round_trip(tmp_path: Path) -> None:
+    described = MODEL | {"views": [{"low_hu": 0.0, "high_hu": 100.0}]}
+    window = Window(-100.0, 900.0)
+    model = make_model(parse_model(described), 3, window)
+    for network in model.generators.values():
+        for parameter in network.get_submodule("network.head").parameters():
+            torch.nn.init.normal_(parameter, 0, 0.05)
+    save_model(tmp_path / "model", model, replace(MADE, model=described, window=window))
+    loaded, _, _ = load_model(tmp_path / "model")
+    stacks = torch.rand(1, 3, 16, 16) * 2 - 1
+    for one in (model, loaded):
+        one.generators.eval()
+    with torch.inference_mode():
+        wanted, found = (one.generators["a_to_b"](stacks) for one in (model, loaded))
+    assert torch.equal(found, wanted)
+    assert not torch.equal(wanted, stacks)

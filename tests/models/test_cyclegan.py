@@ -9,9 +9,11 @@ from torch.nn import functional
 
 from medcyclegan.config import CycleGANConfig, parse_model
 from medcyclegan.domains import DIRECTIONS, DOMAINS, Direction, Pair
+from medcyclegan.intensity import Window
 from medcyclegan.losses import total
 from medcyclegan.models import make_model
 from medcyclegan.models.cyclegan import CycleGAN
+from medcyclegan.networks import Viewed
 
 TINY = {
     "kind": "cyclegan",
@@ -237,3 +239,20 @@ def test_the_gradient_of_a_step_is_that_of_a_plain_one(output: str, upsampling: 
         ).double()
         plain = torch.cat([w.grad.flatten() for w in g[direction] if w.grad is not None])
         assert float((ours - plain).norm() / plain.norm()) < 1e-4
+
+
+def test_all_networks_see_the_views_of_the_window() -> None:
+    config = parse_model(TINY | {"views": [{"low_hu": 0.0, "high_hu": 100.0}]})
+    model = make_model(config, 3, Window(-100.0, 300.0))
+    assert isinstance(model, CycleGAN)
+    seen: list[torch.Tensor] = []
+    for network in (*model.generators.modules(), *model.discriminators.modules()):
+        if isinstance(network, Viewed):
+            network.network.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    stacks = torch.full((1, 3, 48, 48), -0.25)  # 50 HU
+    assert model.generators["b_to_a"](stacks).shape == stacks.shape
+    model.discriminators["a"](stacks)
+    assert [one.shape[1] for one in seen] == [6, 6]
+    for one in seen:
+        assert torch.equal(one[:, :3], stacks)
+        assert torch.allclose(one[:, 3:], torch.zeros_like(stacks), atol=1e-6)

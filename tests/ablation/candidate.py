@@ -1,0 +1,189 @@
+"""CycleGAN with what is tried beside the published losses; what wins moves into the package.
+
+Images are on networks' scale, [-1, 1] for the window; lengths of change are given in HU of a window
+of 800 HU, which is 400 HU to the unit.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from medcyclegan.config.cyclegan import CycleGANConfig
+from medcyclegan.domains import DIRECTIONS, DOMAINS, Domain, Pair
+from medcyclegan.intensity import Window
+from medcyclegan.losses import Losses, adversarial_loss, cycle_consistency_loss
+from medcyclegan.models.cyclegan import CycleGAN
+from medcyclegan.networks import OUTPUTS
+from tests.ablation.light import LightGenerator
+from tests.ablation.terms import capped, mind_distance, variation
+
+UNIT_HU = 400.0
+PATCH = 12  # pixels to a random value of a paste's outline
+
+
+class Options(NamedTuple):
+    """What a variant adds; every default is the shipped method.
+
+    Args:
+        pasted: share of each identity image that is of the target domain, in random blobs, the
+            rest being of the source: a generator must keep what is of its target beside what is
+            not; 0 keeps whole images of the target domain.
+        cycle_noise_hu: noise between the two halves of a cycle.
+        doses: least and greatest factor on the change of `b_to_a` before `a_to_b` undoes it.
+        detached: whether that cycle teaches `a_to_b` alone.
+        cap_hu: the price on a voxel's change rises no further from about here on; 0: it does.
+        variation: weight of the total variation of the change.
+        mind: weight of the distance of MIND descriptors of source and fake.
+        outward: weight of change that contrast medium cannot make: brighter in b, darker in a.
+        r1: weight of the squared gradient of discriminators on real images.
+        spectral: whether discriminators' convolutions have spectral norm 1.
+        scales: how often discriminators also judge the image at half the resolution.
+        judged_noise_hu: greatest noise on all that discriminators see.
+        light: channels of a generator by pixel shuffle and depthwise convolutions; 0: none.
+    """
+
+    pasted: float = 0.0
+    cycle_noise_hu: float = 0.0
+    doses: tuple[float, float] = (1.0, 1.0)
+    detached: bool = False
+    cap_hu: float = 0.0
+    variation: float = 0.0
+    mind: float = 0.0
+    outward: float = 0.0
+    r1: float = 0.0
+    spectral: bool = False
+    scales: int = 1
+    judged_noise_hu: float = 0.0
+    light: int = 0
+
+
+class Judge(nn.Module):
+    """Discriminators of one architecture at several resolutions; scores are side by side."""
+
+    def __init__(self, discriminators: list[nn.Module], noise_hu: float) -> None:
+        super().__init__()
+        self.scales = nn.ModuleList(discriminators)
+        self.noise = noise_hu / UNIT_HU
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return scores (B, 1, 1, N) of images (B, C, H, W)."""
+        if self.noise:
+            strength = torch.rand(len(images), 1, 1, 1, device=images.device)
+            images = images + self.noise * strength * torch.randn_like(images)
+        scores = []
+        for judge in self.scales:
+            scores.append(judge(images).flatten(1))
+            images = functional.avg_pool2d(images, 2)
+        return torch.cat(scores, dim=1)[:, None, None]
+
+
+class Candidate(CycleGAN):
+    """CycleGAN with the options of a variant.
+
+    Args:
+        config: the method's options.
+        neighbors: slices in a stack.
+        window: HU that [-1, 1] stands for.
+        options: what is tried.
+    """
+
+    def __init__(
+        self, config: CycleGANConfig, neighbors: int, window: Window, options: Options
+    ) -> None:
+        super().__init__(config, neighbors, window)
+        self.options = options
+        self.remaking = partial(CycleGAN, config, neighbors, window)
+        if options.light:
+            output = OUTPUTS[config.output]
+            networks = {name: LightGenerator(neighbors, options.light) for name in DIRECTIONS}
+            self.generators = nn.ModuleDict({name: output(networks[name]) for name in DIRECTIONS})
+        self.discriminators = nn.ModuleDict({name: self._judge(name) for name in DOMAINS})
+
+    def _judge(self, domain: Domain) -> Judge:
+        first = self.discriminators[domain]
+        others = [self.remaking().discriminators[domain] for _ in range(1, self.options.scales)]
+        judge = Judge([first, *others], self.options.judged_noise_hu)
+        if self.options.spectral:
+            for module in judge.modules():
+                if isinstance(module, nn.Conv2d):
+                    nn.utils.parametrizations.spectral_norm(module)
+        return judge
+
+    def generator_losses(self, real: Pair[Tensor]) -> tuple[Losses, Pair[Tensor]]:
+        """Return the weighted generator losses on real stacks (B, C, H, W), and the fakes."""
+        a_to_b, b_to_a = self.generators["a_to_b"], self.generators["b_to_a"]
+        kept = self._kept(real.a)
+        shown = Pair(
+            torch.where(kept, real.a, real.b),
+            torch.where(kept, real.b, real.a),
+        )
+        fake_b, identity_b = a_to_b(torch.cat([real.a, shown.b])).chunk(2)
+        identity_a, fake_a = b_to_a(torch.cat([shown.a, real.b])).chunk(2)
+        fake, identity = Pair(fake_a, fake_b), Pair(identity_a, identity_b)
+        cycled = Pair(b_to_a(self._noisy(fake.b)), a_to_b(self._noisy(self._dosed(fake.a, real.b))))
+        losses: Losses = {}
+        for i, domain in enumerate(DOMAINS):
+            off = (identity[i] - shown[i]).abs() * kept
+            cycle = cycle_consistency_loss(cycled[i], real[i])
+            losses |= {
+                f"adversarial_{domain}": adversarial_loss(
+                    self.discriminators[domain](fake[i]), real=True
+                ),
+                f"cycle_{domain}": getattr(self.config.lambda_cycle, domain) * cycle,
+                f"identity_{domain}": self.config.lambda_identity * off.sum() / kept.sum(),
+                **self._still(domain, fake[i], real[1 - i]),
+            }
+        return losses, fake
+
+    def discriminator_losses(self, real: Pair[Tensor], fake: Pair[Tensor]) -> Losses:
+        """Return the discriminators' losses, and the price on their gradients."""
+        losses = super().discriminator_losses(real, fake)
+        if self.options.r1:
+            for domain in DOMAINS:
+                images = getattr(real, domain).detach().requires_grad_()
+                scores = self.discriminators[domain](images).mean()
+                (slope,) = torch.autograd.grad(scores, images, create_graph=True)
+                steep = slope.flatten(1).square().sum(1).mean()
+                losses[f"r1_{domain}"] = self.options.r1 * steep
+        return losses
+
+    def _still(self, domain: Domain, fake: Tensor, real: Tensor) -> Losses:
+        """Return the terms that hold a fake, made of a real stack of the other domain, to it."""
+        options, change = self.options, fake - real
+        wrong = change if domain == "b" else -change
+        terms = {
+            "change": (self.config.lambda_change, capped(change, options.cap_hu / UNIT_HU)),
+            "variation": (options.variation, variation(change)),
+            "outward": (options.outward, wrong.clamp(min=0).mean()),
+        }
+        if options.mind:
+            terms["mind"] = (options.mind, mind_distance(fake, real))
+        return {
+            f"{name}_{domain}": weight * term for name, (weight, term) in terms.items() if weight
+        }
+
+    def _kept(self, like: Tensor) -> Tensor:
+        """Return where an identity image is of the target domain, (B, 1, H, W): random blobs."""
+        count, _, height, width = like.shape
+        if not self.options.pasted:
+            return torch.ones(count, 1, height, width, dtype=torch.bool, device=like.device)
+        coarse = torch.randn(count, 1, -(-height // PATCH), -(-width // PATCH), device=like.device)
+        field = functional.interpolate(coarse, (height, width), mode="bicubic")
+        above = field.flatten(1).quantile(1 - self.options.pasted, dim=1)
+        return field > above.view(-1, 1, 1, 1)
+
+    def _noisy(self, images: Tensor) -> Tensor:
+        noise = self.options.cycle_noise_hu / UNIT_HU
+        return images + noise * torch.randn_like(images) if noise else images
+
+    def _dosed(self, fake: Tensor, real: Tensor) -> Tensor:
+        low, high = self.options.doses
+        if low != high:
+            draw = torch.rand(len(fake), 1, 1, 1, device=fake.device)
+            fake = (real + low * (high / low) ** draw * (fake - real)).clamp(-1.0, 1.0)
+        return fake.detach() if self.options.detached else fake

@@ -1,0 +1,109 @@
+"""Candidates: the shipped method by default; each option does what it says, and trains."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from medcyclegan.config.cyclegan import CycleGANConfig
+from medcyclegan.domains import Pair
+from medcyclegan.intensity import DEFAULT_WINDOW
+from medcyclegan.losses import total
+from medcyclegan.models.cyclegan import CycleGAN
+from tests.ablation.candidate import Candidate, Options
+from tests.ablation.terms import capped, mind_distance, variation
+
+CONFIG = CycleGANConfig.model_validate(
+    {
+        "lambda_change": 2.0,
+        "lambda_cycle": 3.0,
+        "lambda_identity": 1.5,
+        "generator": {"filters": 2, "blocks": 1, "norm": "batch"},
+        "discriminator": {"filters": 2, "layers": 1},
+    }
+)
+
+
+def stacks(seed: int = 0) -> Pair[torch.Tensor]:
+    numbers = torch.Generator().manual_seed(seed)
+    return Pair(*(2 * torch.rand(2, 1, 24, 24, generator=numbers) - 1 for _ in range(2)))
+
+
+def candidate(**options: Any) -> Candidate:
+    torch.manual_seed(0)
+    return Candidate(CONFIG, 1, DEFAULT_WINDOW, Options(**options))
+
+
+def test_without_options_it_is_the_shipped_method() -> None:
+    torch.manual_seed(0)
+    shipped, tried, real = CycleGAN(CONFIG, 1), candidate(), stacks()
+    wanted, fake = shipped.generator_losses(real)
+    found, same = tried.generator_losses(real)
+    assert set(found) == set(wanted)
+    for name, loss in wanted.items():
+        assert found[name].item() == pytest.approx(loss.item(), rel=1e-5)
+    judged = tried.discriminator_losses(real, same)
+    for name, loss in shipped.discriminator_losses(real, fake).items():
+        assert judged[name].item() == pytest.approx(loss.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"pasted": 0.5},
+        {"cycle_noise_hu": 20.0},
+        {"doses": (0.4, 2.0), "detached": True},
+        {"cap_hu": 20.0},
+        {"variation": 1.0},
+        {"mind": 1.0},
+        {"outward": 1.0},
+        {"r1": 1.0},
+        {"spectral": True},
+        {"scales": 2},
+        {"judged_noise_hu": 30.0},
+        {"light": 4},
+    ],
+    ids=lambda options: next(iter(options)),
+)
+def test_every_option_trains_and_makes_a_difference(options: dict[str, Any]) -> None:
+    sums = []
+    for model in (candidate(), candidate(**options)):
+        torch.manual_seed(1)
+        losses, fake = model.generator_losses(stacks())
+        total(losses).backward()
+        judged = model.discriminator_losses(stacks(), Pair(fake.a.detach(), fake.b.detach()))
+        total(judged).backward()
+        assert all(weight.grad is not None for weight in model.parameters())
+        sums.append(total(losses).item() + total(judged).item())
+    assert sums[0] != pytest.approx(sums[1], rel=1e-6)
+
+
+def test_a_pasted_image_is_of_the_target_in_the_share_that_is_asked_for() -> None:
+    kept = candidate(pasted=0.3)._kept(torch.zeros(8, 1, 48, 48))
+    assert float(kept.float().mean()) == pytest.approx(0.3, abs=0.01)
+    blobs = (kept[..., 1:] != kept[..., :-1]).float().mean()
+    assert float(blobs) < 0.15
+
+
+def test_a_capped_price_rises_like_the_change_and_then_no_more() -> None:
+    small, large = torch.full((1, 1, 2, 2), 0.001), torch.full((1, 1, 2, 2), 2.0)
+    assert float(capped(small, 0.05)) == pytest.approx(0.001, rel=0.02)
+    assert float(capped(large, 0.05)) == pytest.approx(0.05)
+    assert float(capped(large, 0.0)) == 2.0
+
+
+def test_even_change_has_no_variation_and_keeps_its_descriptor() -> None:
+    real = stacks().a
+    assert float(variation(torch.ones(1, 1, 4, 4))) == 0.0
+    assert float(mind_distance(real + 0.3, real)) == pytest.approx(0.0, abs=1e-5)
+    assert float(mind_distance(-real.roll(3, -1), real)) > 0.05
+
+
+def test_a_change_that_contrast_medium_cannot_make_is_priced() -> None:
+    model, real = candidate(outward=1.0), stacks().a
+    right = model._still("b", real - 0.1, real)["outward_b"]
+    wrong = model._still("b", real + 0.1, real)["outward_b"]
+    assert right.item() == 0.0
+    assert wrong.item() == pytest.approx(0.1, rel=1e-4)
