@@ -50,6 +50,23 @@ class UnetConfig(Section):
         return int(2**self.depth)
 
 
+class LightConfig(Section):
+    """A generator of depthwise convolutions at a quarter of the resolution."""
+
+    kind: Literal["light"] = "light"
+    filters: AtLeastOne = 64
+    """Channels at a quarter of the resolution."""
+    blocks: AtLeastOne = 6
+    """Depthwise blocks."""
+    norm: Literal["instance", "batch"] = "batch"
+    """Normalisation; see the resnet."""
+
+    @property
+    def multiple(self) -> int:
+        """What height and width of a slice must be a multiple of, pixels."""
+        return 4
+
+
 class PatchGANConfig(Section):
     """The discriminator of overlapping patches (Isola et al. 2017; Zhu et al. 2017)."""
 
@@ -68,7 +85,7 @@ class PatchGANConfig(Section):
 
 
 GeneratorConfig = Annotated[
-    ResnetConfig | UnetConfig,
+    ResnetConfig | UnetConfig | LightConfig,
     Field(discriminator="kind"),
     BeforeValidator(section_of_kind("resnet")),
 ]

@@ -6,15 +6,20 @@ from collections.abc import Callable
 
 from torch import nn
 
+from medcyclegan.networks.light import LightGenerator
 from medcyclegan.networks.output import DirectOutput, ResidualOutput
 from medcyclegan.networks.patchgan import PatchDiscriminator
 from medcyclegan.networks.resnet import ResnetGenerator
 from medcyclegan.networks.unet import UnetGenerator
 from medcyclegan.networks.views import View, Viewed
 
-Generator = ResnetGenerator | UnetGenerator
+Generator = ResnetGenerator | UnetGenerator | LightGenerator
 
-GENERATORS: dict[str, Callable[..., Generator]] = {"resnet": ResnetGenerator, "unet": UnetGenerator}
+GENERATORS: dict[str, Callable[..., Generator]] = {
+    "resnet": ResnetGenerator,
+    "unet": UnetGenerator,
+    "light": LightGenerator,
+}
 DISCRIMINATORS: dict[str, Callable[..., nn.Module]] = {"patchgan": PatchDiscriminator}
 OUTPUTS: dict[str, Callable[[nn.Module], nn.Module]] = {
     "residual": ResidualOutput,
@@ -26,6 +31,7 @@ __all__ = [
     "GENERATORS",
     "OUTPUTS",
     "DirectOutput",
+    "LightGenerator",
     "PatchDiscriminator",
     "ResidualOutput",
     "ResnetGenerator",

@@ -14,12 +14,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from medcyclegan.config.cyclegan import CycleGANConfig
-from medcyclegan.domains import DIRECTIONS, DOMAINS, Domain, Pair
+from medcyclegan.domains import DOMAINS, Domain, Pair
 from medcyclegan.intensity import Window
 from medcyclegan.losses import Losses, adversarial_loss, cycle_consistency_loss
 from medcyclegan.models.cyclegan import CycleGAN
-from medcyclegan.networks import OUTPUTS
-from tests.ablation.light import LightGenerator
 from tests.ablation.terms import capped, mind_distance, variation
 
 UNIT_HU = 400.0
@@ -44,7 +42,6 @@ class Options(NamedTuple):
         spectral: whether discriminators' convolutions have spectral norm 1.
         scales: how often discriminators also judge the image at half the resolution.
         judged_noise_hu: greatest noise on all that discriminators see.
-        light: channels of a generator by pixel shuffle and depthwise convolutions; 0: none.
     """
 
     pasted: float = 0.0
@@ -59,7 +56,6 @@ class Options(NamedTuple):
     spectral: bool = False
     scales: int = 1
     judged_noise_hu: float = 0.0
-    light: int = 0
 
 
 class Judge(nn.Module):
@@ -98,10 +94,6 @@ class Candidate(CycleGAN):
         super().__init__(config, neighbors, window)
         self.options = options
         self.remaking = partial(CycleGAN, config, neighbors, window)
-        if options.light:
-            output = OUTPUTS[config.output]
-            networks = {name: LightGenerator(neighbors, options.light) for name in DIRECTIONS}
-            self.generators = nn.ModuleDict({name: output(networks[name]) for name in DIRECTIONS})
         self.discriminators = nn.ModuleDict({name: self._judge(name) for name in DOMAINS})
 
     def _judge(self, domain: Domain) -> Judge:

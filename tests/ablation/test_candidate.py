@@ -63,7 +63,6 @@ def test_without_options_it_is_the_shipped_method() -> None:
         {"spectral": True},
         {"scales": 2},
         {"judged_noise_hu": 30.0},
-        {"light": 4},
     ],
     ids=lambda options: next(iter(options)),
 )
