@@ -58,7 +58,7 @@ class LightConfig(Section):
     """Channels at a quarter of the resolution."""
     blocks: AtLeastOne = 6
     """Depthwise blocks."""
-    norm: Literal["instance", "batch"] = "batch"
+    norm: Literal["instance", "batch", "pixel"] = "batch"
     """Normalisation; see the resnet."""
 
     @property

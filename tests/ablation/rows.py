@@ -160,7 +160,7 @@ def check_stages(stages: Sequence[Stage]) -> None:
 
 RECIPE: Mapping[str, Any] = {
     "window": {"low_hu": -200, "high_hu": 600},
-    "slices": {"size": 96, "spacing_mm": 4.0, "neighbors": 1, "match_position": True},
+    "slices": {"size": 96, "spacing_mm": 3.0, "neighbors": 1, "match_position": True},
     "model": {
         "kind": "cyclegan",
         "output": "residual",
@@ -169,15 +169,15 @@ RECIPE: Mapping[str, Any] = {
         "lambda_identity": 1.0,
         "lambda_change": 1.0,
         "pool_size": 50,
-        "generator": {"kind": "resnet", "filters": 16, "blocks": 4, "norm": "batch"},
+        "generator": {"kind": "light", "filters": 64, "blocks": 6, "norm": "batch"},
         "discriminator": {"kind": "patchgan", "filters": 32, "layers": 3, "norm": "instance"},
     },
     "training": {
-        "batch_size": 4,
+        "batch_size": 2,
         "learning_rate": 1.0e-3,
         "discriminator_learning_rate": 1.0e-3,
-        "constant_fraction": 1.0,
-        "ema": 0.995,
+        "constant_fraction": 0.5,
+        "ema": 0.998,
         "validation_fraction": 0,
         "device": "cpu",
         "threads": 1,
@@ -187,6 +187,7 @@ RECIPE: Mapping[str, Any] = {
 }
 
 DEVELOPMENT = Cohort(seed=101)
+RESNET = {"kind": "resnet", "filters": 16, "blocks": 4, "norm": "batch"}
 
 STAGES: tuple[Stage, ...] = (
     Stage(
@@ -198,17 +199,22 @@ STAGES: tuple[Stage, ...] = (
         base={},
         variants={
             "base": {},
-            "views-none": {"model.views": []},
-            "light": {"candidate.light": 64},
-            "cycle-doses": {"model.lambda_cycle.b": 2.0, "candidate.doses": (0.4, 2.0)},
-            "norm-pixel": {"model.generator.norm": "pixel"},
+            "resnet": {"model.generator": RESNET},
             "pasted": {"candidate.pasted": 0.5},
+            "cycle-doses": {"model.lambda_cycle.b": 2.0, "candidate.doses": (0.4, 2.0)},
             "price-capped": {"model.lambda_change": 3.0, "candidate.cap_hu": 20.0},
             "neighbors-3": {"slices.neighbors": 3},
             "norm-instance": {"model.generator.norm": "instance"},
-            "r1": {"candidate.r1": 1.0},
+            "norm-pixel": {"model.generator.norm": "pixel"},
+            "views-none": {"model.views": []},
             "views-two": {
-                "model.views": [{"low_hu": -20, "high_hu": 140}, {"low_hu": 100, "high_hu": 400}]
+                "model.views": [{"low_hu": -100, "high_hu": 200}, {"low_hu": 100, "high_hu": 400}]
+            },
+            "price-third": {"model.lambda_change": 0.3},
+            "r1": {"candidate.r1": 1.0},
+            "rates-half": {
+                "training.learning_rate": 5.0e-4,
+                "training.discriminator_learning_rate": 5.0e-4,
             },
             "cycle-forgets": {"model.lambda_cycle.b": 2.0, "candidate.cycle_noise_hu": 20.0},
             "cycle-equal-10": {"model.lambda_cycle": {"a": 10.0, "b": 10.0}},
@@ -223,10 +229,10 @@ STAGES: tuple[Stage, ...] = (
             "spectral": {"candidate.spectral": True},
             "two-scales": {"candidate.scales": 2},
             "judged-noise": {"candidate.judged_noise_hu": 30.0},
-            "rates-fall": {"training.constant_fraction": 0.4},
+            "rates-constant": {"training.constant_fraction": 1.0},
             "no-average": {"training.ema": 0.0},
-            "wide-shallow": {"model.generator.filters": 24, "model.generator.blocks": 2},
-            "narrow-deep": {"model.generator.filters": 12, "model.generator.blocks": 7},
+            "wide-shallow": {"model.generator.filters": 96, "model.generator.blocks": 3},
+            "narrow-deep": {"model.generator.filters": 48, "model.generator.blocks": 10},
             "unet": {
                 "model.generator": {"kind": "unet", "filters": 12, "depth": 3, "norm": "batch"}
             },

@@ -114,7 +114,10 @@ def test_defaults_fill_what_is_left_out() -> None:
         ("training.device=gpu", "must be text like (auto|cpu|mps|cuda(:[0-9]+)?), got 'gpu'"),
         ("training=[1]", "--set training: must be a section (keys and values), got a list"),
         ("model.generator=resnet", "must be a section (keys and values), got 'resnet'"),
-        ("model.generator.kind=unett", "--set model.generator.kind: must be 'resnet' or 'unet' or 'light'"),
+        (
+            "model.generator.kind=unett",
+            "--set model.generator.kind: must be 'resnet' or 'unet' or 'light'",
+        ),
         ("model.generator.kind=unett", "(did you mean 'unet'?)"),
         ("model.generator.kind=[1]", "must be 'resnet' or 'unet' or 'light', got a list"),
         ("model.output=residul", "got 'residul' (did you mean 'residual'?)"),
