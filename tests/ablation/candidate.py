@@ -16,9 +16,9 @@ from torch.nn import functional
 from medcyclegan.config.cyclegan import CycleGANConfig
 from medcyclegan.domains import DOMAINS, Domain, Pair
 from medcyclegan.intensity import Window
-from medcyclegan.losses import Losses, adversarial_loss, cycle_consistency_loss
+from medcyclegan.losses import Losses, adversarial_loss
 from medcyclegan.models.cyclegan import CycleGAN
-from tests.ablation.terms import capped, mind_distance, variation
+from tests.ablation.terms import balance, capped, mind_distance, variation
 
 UNIT_HU = 400.0
 PATCH = 12  # pixels to a random value of a paste's outline
@@ -31,6 +31,8 @@ class Options(NamedTuple):
         pasted: share of each identity image that is of the target domain, in random blobs, the
             rest being of the source: a generator must keep what is of its target beside what is
             not; 0 keeps whole images of the target domain.
+        balanced: whether each level of HU counts alike in the identity loss and in cycles: what is
+            rare and bright (bone, stones, oral contrast) no less than what is common.
         cycle_noise_hu: noise between the two halves of a cycle.
         doses: least and greatest factor on the change of `b_to_a` before `a_to_b` undoes it.
         detached: whether that cycle teaches `a_to_b` alone.
@@ -45,6 +47,7 @@ class Options(NamedTuple):
     """
 
     pasted: float = 0.0
+    balanced: bool = False
     cycle_noise_hu: float = 0.0
     doses: tuple[float, float] = (1.0, 1.0)
     detached: bool = False
@@ -120,8 +123,8 @@ class Candidate(CycleGAN):
         cycled = Pair(b_to_a(self._noisy(fake.b)), a_to_b(self._noisy(self._dosed(fake.a, real.b))))
         losses: Losses = {}
         for i, domain in enumerate(DOMAINS):
-            off = (identity[i] - shown[i]).abs() * kept
-            cycle = cycle_consistency_loss(cycled[i], real[i])
+            off = self._weighted((identity[i] - shown[i]).abs() * kept, shown[i])
+            cycle = self._weighted((cycled[i] - real[i]).abs(), real[i]).mean()
             losses |= {
                 f"adversarial_{domain}": adversarial_loss(
                     self.discriminators[domain](fake[i]), real=True
@@ -158,6 +161,9 @@ class Candidate(CycleGAN):
         return {
             f"{name}_{domain}": weight * term for name, (weight, term) in terms.items() if weight
         }
+
+    def _weighted(self, errors: Tensor, wanted: Tensor) -> Tensor:
+        return errors * balance(wanted) if self.options.balanced else errors
 
     def _kept(self, like: Tensor) -> Tensor:
         """Return where an identity image is of the target domain, (B, 1, H, W): random blobs."""

@@ -202,6 +202,12 @@ STAGES: tuple[Stage, ...] = (
             "resnet": {"model.generator": RESNET},
             "pasted": {"candidate.pasted": 0.5},
             "cycle-doses": {"model.lambda_cycle.b": 2.0, "candidate.doses": (0.4, 2.0)},
+            "balanced": {"candidate.balanced": True},
+            "balanced-doses": {
+                "model.lambda_cycle.b": 2.0,
+                "candidate.doses": (0.4, 2.0),
+                "candidate.balanced": True,
+            },
             "price-capped": {"model.lambda_change": 3.0, "candidate.cap_hu": 20.0},
             "neighbors-3": {"slices.neighbors": 3},
             "norm-instance": {"model.generator.norm": "instance"},

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+LEVELS = 32
+MOST = 20.0
 STEPS = ((0, 1), (0, -1), (1, 0), (-1, 0))  # neighbours that a descriptor compares
 
 
@@ -13,6 +15,19 @@ def capped(change: Tensor, cap: float) -> Tensor:
     """Return E[cap (1 - exp(-|c| / cap))]: |c| while small, at most `cap`; E[|c|] for cap 0."""
     size = change.abs()
     return size.mean() if cap == 0 else (cap * (1 - torch.exp(-size / cap))).mean()
+
+
+def balance(images: Tensor) -> Tensor:
+    """Return weights of mean 1 that let each level of HU count alike, (B, C, H, W).
+
+    Levels are `LEVELS` even parts of [-1, 1]. No voxel counts over `MOST` times as much as it would
+    if all levels were as frequent.
+    """
+    level = ((images.clamp(-1.0, 1.0) + 1.0) * (LEVELS / 2)).long().clamp(max=LEVELS - 1)
+    counts = torch.bincount(level.flatten(), minlength=LEVELS).float()
+    even = level.numel() / counts.count_nonzero()
+    weights = (even / counts.clamp(min=1.0)).clamp(max=MOST)[level]
+    return weights / weights.mean()
 
 
 def variation(change: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from medcyclegan.intensity import DEFAULT_WINDOW
 from medcyclegan.losses import total
 from medcyclegan.models.cyclegan import CycleGAN
 from tests.ablation.candidate import Candidate, Options
-from tests.ablation.terms import capped, mind_distance, variation
+from tests.ablation.terms import balance, capped, mind_distance, variation
 
 CONFIG = CycleGANConfig.model_validate(
     {
@@ -53,6 +53,7 @@ def test_without_options_it_is_the_shipped_method() -> None:
     "options",
     [
         {"pasted": 0.5},
+        {"balanced": True},
         {"cycle_noise_hu": 20.0},
         {"doses": (0.4, 2.0), "detached": True},
         {"cap_hu": 20.0},
@@ -91,6 +92,14 @@ def test_a_capped_price_rises_like_the_change_and_then_no_more() -> None:
     assert float(capped(small, 0.05)) == pytest.approx(0.001, rel=0.02)
     assert float(capped(large, 0.05)) == pytest.approx(0.05)
     assert float(capped(large, 0.0)) == 2.0
+
+
+def test_each_level_counts_alike_where_it_is_balanced() -> None:
+    images = torch.full((1, 1, 10, 10), -0.5)
+    images[0, 0, 0, :] = 0.5
+    weights = balance(images)
+    assert weights.mean().item() == pytest.approx(1.0)
+    assert weights[images > 0].sum().item() == pytest.approx(weights[images < 0].sum().item())
 
 
 def test_even_change_has_no_variation_and_keeps_its_descriptor() -> None:
