@@ -46,10 +46,6 @@ class Window:
         clipped = hu.clip(self.low_hu, self.high_hu)
         return ((clipped - self.low_hu) * (2.0 / self.width_hu) - 1.0).clip(-1.0, 1.0)
 
-    def unclipped(self, hu: float) -> float:
-        """Return where on the [-1, 1] scale a HU lies, or beyond it."""
-        return (hu - self.low_hu) * (2.0 / self.width_hu) - 1.0
-
     def to_hu(self, unit: Array) -> Array:
         """Return HU of values in [-1, 1]: the inverse of `to_unit` inside the window."""
         return (unit + 1.0) * (self.width_hu / 2.0) + self.low_hu
@@ -57,9 +53,6 @@ class Window:
     def change_to_hu(self, unit: Array) -> Array:
         """Return a difference on the [-1, 1] scale as a difference in HU."""
         return unit * (self.width_hu / 2.0)
-
-
-DEFAULT_WINDOW = Window(-200.0, 600.0)  # opacified vessels reach 450 HU
 
 
 def check_strength(strength: float) -> None:

@@ -27,6 +27,7 @@ from medcyclegan.io import write_volume
 from medcyclegan.models import TranslationModel
 from medcyclegan.models.artefact import load_model
 from medcyclegan.models.cyclegan import CycleGAN
+from medcyclegan.networks import Viewed
 from medcyclegan.train import train
 from medcyclegan.volume import Volume
 
@@ -434,3 +435,28 @@ def test_a_signal_to_the_command_leaves_a_checkpoint(
     assert len(list((folder / "checkpoints").iterdir())) == 1
     assert (folder / "model/model.json").exists()
     assert not list(folder.rglob(".medcyclegan-*"))
+
+
+def test_views_mean_the_same_hu_in_training_and_in_the_model(options: dict[str, Any]) -> None:
+    options["window"] = {"low_hu": -100, "high_hu": 300}
+    options["model"]["views"] = [{"low_hu": 0, "high_hu": 100}]
+    seen: list[torch.Tensor] = []
+
+    def note(module: torch.nn.Module, given: tuple[torch.Tensor]) -> None:
+        if isinstance(module, Viewed):
+            images = given[0]
+            (low, high), *_ = module.views
+            seen.append(torch.tensor([low, high]))
+            assert images.shape[1] == 1
+
+    hook = torch.nn.modules.module.register_module_forward_pre_hook(note)
+    try:
+        run = train(parse_config(options), say=quiet)
+    finally:
+        hook.remove()
+    model, card, _ = load_model(run / "model-last")
+    assert card.window == Window(-100.0, 300.0)
+    assert seen
+    loaded = [one.views for one in model.generators.modules() if isinstance(one, Viewed)]
+    assert loaded == [((-0.5, 0.0),)] * 2
+    assert all(ends.tolist() == [-0.5, 0.0] for ends in seen)

@@ -53,7 +53,10 @@ class Config(Section):
     def _networks_fit(self) -> Config:
         for check, key in (
             (partial(self.model.check_size, self.slices.size), "slices.size"),
-            (partial(self.model.check_views, self.window), "model.views"),
+            (
+                partial(self.model.check_views, self.window.low_hu, self.window.high_hu),
+                "model.views",
+            ),
         ):
             try:
                 check()

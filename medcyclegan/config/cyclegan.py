@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, Strict
+from pydantic import BeforeValidator, Field, Strict, model_validator
 
 from medcyclegan.config.networks import (
     DiscriminatorConfig,
@@ -13,9 +13,30 @@ from medcyclegan.config.networks import (
     ResnetConfig,
 )
 from medcyclegan.config.section import Number, Section, WholeNumber, number_of
-from medcyclegan.config.sections import WindowConfig
 
 Weight = Annotated[Number, Field(ge=0)]
+
+
+LEAST_VIEW_HU = 10.0  # narrower ones are steps, through which no gradient comes back
+MOST_VIEWS = 8
+
+
+class ViewConfig(Section):
+    """A window within the window, that networks see as one more channel."""
+
+    low_hu: Annotated[Number, Field(ge=-4096, le=32767)]
+    """Lower end, HU; what lies below is shown as this."""
+    high_hu: Annotated[Number, Field(ge=-4096, le=32767)]
+    """Upper end, HU, 10 or more above the lower; what lies above is shown as this."""
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> ViewConfig:
+        if not self.high_hu - self.low_hu >= LEAST_VIEW_HU:
+            raise ValueError(
+                f"low_hu {self.low_hu:g} must be {LEAST_VIEW_HU:g} or more below high_hu "
+                f"{self.high_hu:g}"
+            )
+        return self
 
 
 class DomainWeights(Section):
@@ -42,9 +63,9 @@ class CycleGANConfig(Section):
     kind: Literal["cyclegan"] = "cyclegan"
     output: Literal["residual", "direct"] = "residual"
     """What a generator predicts: a bounded change of HU, or the whole image, as published."""
-    views: Annotated[tuple[WindowConfig, ...], Strict(False), Field(max_length=8)] = ()
-    """Narrower windows, {low_hu: , high_hu: }, through which all networks see slices, too: livers
-    of 60 and 110 HU are far from each other in a window of 300 HU, and near in one of 800."""
+    views: Annotated[tuple[ViewConfig, ...], Strict(False), Field(max_length=MOST_VIEWS)] = ()
+    """Narrower windows, {low_hu: , high_hu: } each, through which all networks see slices, too:
+    livers of 60 and 110 HU are far from each other in one of 300 HU, and near in one of 800."""
     lambda_cycle: Annotated[
         DomainWeights,
         BeforeValidator(_in_both_domains, json_schema_input_type=float | DomainWeights),
@@ -71,17 +92,22 @@ class CycleGANConfig(Section):
         """
         return self.generator.norm != "instance"
 
-    def check_views(self, window: WindowConfig) -> None:
-        """Check that every view shows something of the window.
+    def check_views(self, low_hu: float, high_hu: float) -> None:
+        """Check that every view lies within the window and is narrower.
+
+        Args:
+            low_hu: lower end of the window.
+            high_hu: its upper end.
 
         Raises:
-            ValueError: one lies beside it.
+            ValueError: one does not.
         """
         for view in self.views:
-            if view.high_hu <= window.low_hu or view.low_hu >= window.high_hu:
+            inside = low_hu <= view.low_hu and view.high_hu <= high_hu
+            if not inside or view.high_hu - view.low_hu >= high_hu - low_hu:
                 raise ValueError(
-                    f"{view.low_hu:g} to {view.high_hu:g} HU lies outside the window, "
-                    f"{window.low_hu:g} to {window.high_hu:g}: networks would see nothing there"
+                    f"{view.low_hu:g} to {view.high_hu:g} HU is no narrower part of the window, "
+                    f"{low_hu:g} to {high_hu:g}"
                 )
 
     def check_size(self, size: int) -> None:

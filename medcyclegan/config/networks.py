@@ -19,7 +19,7 @@ class ResnetConfig(Section):
     """Channels after the first convolution."""
     blocks: AtLeastOne = 9
     """Residual blocks; in the paper 6 for 128 x 128 and 9 for 256 x 256 pixels."""
-    norm: Literal["instance", "batch", "pixel"] = "instance"
+    norm: Literal["instance", "batch"] = "instance"
     """Normalisation: as published, or by running statistics, which makes the translation of a
     voxel independent of the rest of its slice."""
     upsampling: Literal["resize", "transposed"] = "resize"
@@ -39,7 +39,7 @@ class UnetConfig(Section):
     """Channels at full resolution."""
     depth: Annotated[WholeNumber, Field(ge=1, le=10)] = 4
     """Number of halvings."""
-    norm: Literal["instance", "batch", "pixel"] = "instance"
+    norm: Literal["instance", "batch"] = "instance"
     """Normalisation; see the resnet."""
     upsampling: Literal["resize", "transposed"] = "resize"
     """Resize and convolve, or transposed convolution."""
@@ -58,7 +58,7 @@ class LightConfig(Section):
     """Channels at a quarter of the resolution."""
     blocks: AtLeastOne = 6
     """Depthwise blocks."""
-    norm: Literal["instance", "batch", "pixel"] = "batch"
+    norm: Literal["instance", "batch"] = "batch"
     """Normalisation; see the resnet."""
 
     @property

@@ -5,21 +5,24 @@ from __future__ import annotations
 import importlib
 
 from medcyclegan.config import ModelConfig
-from medcyclegan.intensity import DEFAULT_WINDOW, Window
+from medcyclegan.intensity import Window
 from medcyclegan.models.protocol import TranslationModel
 
 MODELS = {"cyclegan": "medcyclegan.models.cyclegan:CycleGAN"}
 
 
 def make_model(
-    config: ModelConfig, neighbors: int = 1, window: Window = DEFAULT_WINDOW
+    config: ModelConfig, neighbors: int = 1, window: Window | None = None
 ) -> TranslationModel:
     """Return a freshly initialised model; weights come from torch's global random state.
 
     Args:
         config: the `model` section; its `kind` names the method.
         neighbors: slices in a stack.
-        window: HU that [-1, 1] stands for.
+        window: HU that [-1, 1] stands for; networks with views must know it.
+
+    Raises:
+        ValueError: a view is no part of the window, or there are views and no window.
     """
     module, name = MODELS[config.kind].split(":")
     method = getattr(importlib.import_module(module), name)

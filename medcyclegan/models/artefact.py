@@ -176,7 +176,7 @@ def _make(path: Path, stored: _Stored) -> TranslationModel:
         )
     try:
         return make_model(parse_model(stored.model), stored.neighbors, stored.card().window)
-    except ConfigError as error:
+    except (ConfigError, ValueError) as error:
         raise CheckpointError(f"{path}: {error}; use the one that was written") from error
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from medcyclegan.config.cyclegan import CycleGANConfig
 from medcyclegan.domains import DIRECTIONS, DOMAINS, Direction, Domain, Pair
-from medcyclegan.intensity import DEFAULT_WINDOW, Window
+from medcyclegan.intensity import Window
 from medcyclegan.losses import (
     Losses,
     adversarial_loss,
@@ -30,17 +30,18 @@ class CycleGAN(nn.Module):
     Args:
         config: the method's options.
         neighbors: slices in a stack.
-        window: HU that [-1, 1] stands for, which says what the config's views are.
+        window: HU that [-1, 1] stands for; networks with views must know it.
+
+    Raises:
+        ValueError: a view is no part of the window, or there are views and no window.
     """
 
     def __init__(
-        self, config: CycleGANConfig, neighbors: int = 1, window: Window = DEFAULT_WINDOW
+        self, config: CycleGANConfig, neighbors: int = 1, window: Window | None = None
     ) -> None:
         super().__init__()
         self.config = config
-        views = [
-            (window.unclipped(view.low_hu), window.unclipped(view.high_hu)) for view in config.views
-        ]
+        views = _views(config, window)
         channels = neighbors * (1 + len(views))
         generator = config.generator.model_dump(exclude={"kind"}) | {"out_channels": neighbors}
         network = GENERATORS[config.generator.kind]
@@ -111,6 +112,17 @@ class CycleGAN(nn.Module):
         middle = slices.shape[1] // 2
         translated: Tensor = self.generators[direction](slices)
         return translated[:, middle : middle + 1]
+
+
+def _views(config: CycleGANConfig, window: Window | None) -> list[View]:
+    """Return the config's views on the scale of [-1, 1]."""
+    if not config.views:
+        return []
+    if window is None:
+        raise ValueError("the window must be given: views are parts of it")
+    config.check_views(window.low_hu, window.high_hu)
+    ends = [torch.tensor([view.low_hu, view.high_hu], dtype=torch.float64) for view in config.views]
+    return [(float(low), float(high)) for low, high in map(window.to_unit, ends)]
 
 
 def _viewed(network: nn.Module, views: Sequence[View]) -> nn.Module:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from medcyclegan.networks.convolution import Convolution, UpsampledConvolution
 
-Norm = Literal["instance", "batch", "pixel", "none"]
+Norm = Literal["instance", "batch", "none"]
 Upsampling = Literal["resize", "transposed"]
 
-EPSILON = 1e-5  # of norms
 INIT_STD = 0.02  # Zhu et al. 2017, section 7.1
 
 
@@ -21,31 +19,13 @@ def norm_layer(norm: Norm, channels: int) -> nn.Module:
 
     "instance" (Ulyanov et al. 2016) uses the statistics of each slice, so that a voxel's result
     depends on the whole slice; "batch" (Ioffe and Szegedy 2015) uses running statistics at
-    inference, so that it does not; "pixel" divides each pixel's channels by their root mean square
-    (Karras et al. 2018, section 4.2; Zhang and Sennrich 2019) and neither does, nor does the rest
-    of the batch count; "none" passes through.
+    inference, so that it does not; "none" passes through.
     """
     if norm == "instance":
         return nn.InstanceNorm2d(channels)
     if norm == "batch":
         return nn.BatchNorm2d(channels)
-    if norm == "pixel":
-        return PixelNorm(channels)
     return nn.Identity()
-
-
-class PixelNorm(nn.Module):
-    """Each pixel's channels over their root mean square, then scaled and shifted by channel."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(channels, 1, 1))
-        self.bias = nn.Parameter(torch.zeros(channels, 1, 1))
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Return features of the same shape (B, C, H, W)."""
-        scale = torch.rsqrt(features.square().mean(dim=1, keepdim=True) + EPSILON)
-        return torch.addcmul(self.bias, features * scale, self.weight)
 
 
 def convolution(

@@ -18,7 +18,8 @@ DETAIL = 4  # channels at full resolution
 class LightBlock(nn.Module):
     """A depthwise 3x3 convolution and two pointwise ones, added to their input.
 
-    Liu et al. 2022, "A ConvNet for the 2020s", section 2.6, with a smaller kernel and ReLU.
+    Depthwise first, then wider and narrow again, as in Liu et al. 2022 (arXiv:2201.03545, figure
+    4); here with kernels of 3, twice as wide, ReLU, and a norm after each convolution.
     """
 
     def __init__(self, channels: int, *, norm: Norm) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from medcyclegan.config import Config, load_config
+from medcyclegan.config import Config, load_config, parse_model
 from medcyclegan.errors import CheckpointError
 from medcyclegan.intensity import Window
 from medcyclegan.models import TranslationModel
@@ -59,7 +59,8 @@ def start_from(
         except CheckpointError as error:
             raise CheckpointError(f"{KEY}: {error}") from error
         _load(path, model.generators, other.generators.state_dict())
-        seen: tuple[object, ...] = (card.window, card.spacing_mm, card.neighbors)
+        views = parse_model(card.model).views
+        seen: tuple[object, ...] = (card.window, views, card.spacing_mm, card.neighbors)
         said = "its generators; the discriminators begin anew"
     else:
         step, state = found
@@ -72,13 +73,14 @@ def start_from(
         seen = _seen(load_config(path / "config.yaml"))
         said = f"its weights after {step} steps"
     if seen != _seen(config):
-        say(f"warning: {KEY}: {path}: its networks saw another window, spacing_mm or neighbors")
+        what = "window, views, spacing_mm or neighbors"
+        say(f"warning: {KEY}: {path}: its networks saw another {what}")
     say(f"{path}: starting from {said}")
 
 
 def _seen(config: Config) -> tuple[object, ...]:
     window = Window(config.window.low_hu, config.window.high_hu)
-    return window, config.slices.spacing_mm, config.slices.neighbors
+    return window, config.model.views, config.slices.spacing_mm, config.slices.neighbors
 
 
 def _below(state: Mapping[str, Any], name: str) -> dict[str, torch.Tensor]:

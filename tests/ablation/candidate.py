@@ -6,7 +6,6 @@ of 800 HU, which is 400 HU to the unit.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -18,6 +17,7 @@ from medcyclegan.domains import DOMAINS, Domain, Pair
 from medcyclegan.intensity import Window
 from medcyclegan.losses import Losses, adversarial_loss
 from medcyclegan.models.cyclegan import CycleGAN
+from tests.ablation.pixel_norm import replace_norms
 from tests.ablation.terms import balance, capped, mind_distance, variation
 
 UNIT_HU = 400.0
@@ -29,28 +29,32 @@ class Options(NamedTuple):
 
     Args:
         pasted: share of each identity image that is of the target domain, in random blobs, the
-            rest being of the source: a generator must keep what is of its target beside what is
-            not; 0 keeps whole images of the target domain.
+            rest being of the source: a generator must keep what is of its target beside what is not
+            (after CutMix, Yun et al. 2019, arXiv:1905.04899); 0 keeps whole images of the target.
         balanced: whether each level of HU counts alike in the identity loss and in cycles: what is
             rare and bright (bone, stones, oral contrast) no less than what is common.
-        cycle_noise_hu: noise between the two halves of a cycle.
+        cycle_noise_hu: noise between the two halves of a cycle, against hidden messages (Chu et al.
+            2017, arXiv:1712.02950).
         doses: least and greatest factor on the change of `b_to_a` before `a_to_b` undoes it.
-        detached: whether that cycle teaches `a_to_b` alone.
         cap_hu: the price on a voxel's change rises no further from about here on; 0: it does.
         variation: weight of the total variation of the change.
         mind: weight of the distance of MIND descriptors of source and fake.
         outward: weight of change that contrast medium cannot make: brighter in b, darker in a.
-        r1: weight of the squared gradient of discriminators on real images.
-        spectral: whether discriminators' convolutions have spectral norm 1.
-        scales: how often discriminators also judge the image at half the resolution.
-        judged_noise_hu: greatest noise on all that discriminators see.
+        r1: weight of the squared gradient of discriminators' mean score on a real image, not halved
+            (Mescheder et al. 2018, arXiv:1801.04406, equation 9).
+        spectral: whether discriminators' convolutions have spectral norm 1 (Miyato et al. 2018,
+            arXiv:1802.05957).
+        scales: resolutions at which images are judged, each half of the one before (Wang et al.
+            2018, arXiv:1711.11585, section 3.2).
+        judged_noise_hu: greatest noise on all that discriminators see (Sonderby et al. 2017,
+            arXiv:1610.04490).
+        pixel_norm: whether generators have it in place of batch norm.
     """
 
     pasted: float = 0.0
     balanced: bool = False
     cycle_noise_hu: float = 0.0
     doses: tuple[float, float] = (1.0, 1.0)
-    detached: bool = False
     cap_hu: float = 0.0
     variation: float = 0.0
     mind: float = 0.0
@@ -59,6 +63,7 @@ class Options(NamedTuple):
     spectral: bool = False
     scales: int = 1
     judged_noise_hu: float = 0.0
+    pixel_norm: bool = False
 
 
 class Judge(nn.Module):
@@ -92,27 +97,24 @@ class Candidate(CycleGAN):
     """
 
     def __init__(
-        self, config: CycleGANConfig, neighbors: int, window: Window, options: Options
+        self, config: CycleGANConfig, neighbors: int, window: Window | None, options: Options
     ) -> None:
         super().__init__(config, neighbors, window)
         self.options = options
-        self.remaking = partial(CycleGAN, config, neighbors, window)
-        self.discriminators = nn.ModuleDict({name: self._judge(name) for name in DOMAINS})
-
-    def _judge(self, domain: Domain) -> Judge:
-        first = self.discriminators[domain]
-        others = [self.remaking().discriminators[domain] for _ in range(1, self.options.scales)]
-        judge = Judge([first, *others], self.options.judged_noise_hu)
-        if self.options.spectral:
-            for module in judge.modules():
-                if isinstance(module, nn.Conv2d):
-                    nn.utils.parametrizations.spectral_norm(module)
-        return judge
+        if options.pixel_norm:
+            replace_norms(self.generators)
+        methods = [self, *(CycleGAN(config, neighbors, window) for _ in range(1, options.scales))]
+        self.discriminators = nn.ModuleDict(
+            {
+                name: _judge([one.discriminators[name] for one in methods], options)
+                for name in DOMAINS
+            }
+        )
 
     def generator_losses(self, real: Pair[Tensor]) -> tuple[Losses, Pair[Tensor]]:
         """Return the weighted generator losses on real stacks (B, C, H, W), and the fakes."""
         a_to_b, b_to_a = self.generators["a_to_b"], self.generators["b_to_a"]
-        kept = self._kept(real.a)
+        kept = self._kept(real.a).expand_as(real.a)
         shown = Pair(
             torch.where(kept, real.a, real.b),
             torch.where(kept, real.b, real.a),
@@ -141,7 +143,7 @@ class Candidate(CycleGAN):
         if self.options.r1:
             for domain in DOMAINS:
                 images = getattr(real, domain).detach().requires_grad_()
-                scores = self.discriminators[domain](images).mean()
+                scores = self.discriminators[domain](images).flatten(1).mean(1).sum()
                 (slope,) = torch.autograd.grad(scores, images, create_graph=True)
                 steep = slope.flatten(1).square().sum(1).mean()
                 losses[f"r1_{domain}"] = self.options.r1 * steep
@@ -181,7 +183,16 @@ class Candidate(CycleGAN):
 
     def _dosed(self, fake: Tensor, real: Tensor) -> Tensor:
         low, high = self.options.doses
-        if low != high:
+        if (low, high) != (1.0, 1.0):
             draw = torch.rand(len(fake), 1, 1, 1, device=fake.device)
             fake = (real + low * (high / low) ** draw * (fake - real)).clamp(-1.0, 1.0)
-        return fake.detach() if self.options.detached else fake
+        return fake
+
+
+def _judge(discriminators: list[nn.Module], options: Options) -> Judge:
+    judge = Judge(discriminators, options.judged_noise_hu)
+    if options.spectral:
+        for module in judge.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.utils.parametrizations.spectral_norm(module)
+    return judge

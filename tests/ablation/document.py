@@ -30,18 +30,22 @@ COLUMNS = (
     "lesions",
     "invented",
     "flicker",
+    "recipe",
 )
 WORDS = {"variant", "worst organ", "worst null", "worst look-alike", "lesions"}  # to the left
-TOTAL, VARIANT, SEED = (COLUMNS.index(name) for name in ("total", "variant", "seed"))
+TOTAL, VARIANT, SEED, RECIPE = (
+    COLUMNS.index(name) for name in ("total", "variant", "seed", "recipe")
+)
 
 Cells = tuple[str, ...]
 
 
 class Key(NamedTuple):
-    """What tells the rows of one table apart."""
+    """What tells the rows of one table apart; a changed recipe makes another row."""
 
     variant: str
     seed: int
+    recipe: str
 
 
 def cells(key: Key, figures: Figures, *, steps: str = UNKNOWN, parameters: str = UNKNOWN) -> Cells:
@@ -64,6 +68,7 @@ def cells(key: Key, figures: Figures, *, steps: str = UNKNOWN, parameters: str =
         f"{kept} of {every}",
         _number(figures.invented),
         _number(figures.flicker),
+        key.recipe,
     )
 
 
@@ -112,7 +117,7 @@ def _split(line: str) -> Cells:
 
 
 def _key(row: Cells) -> Key:
-    return Key(row[VARIANT], int(row[SEED]))
+    return Key(row[VARIANT], int(row[SEED]), row[RECIPE])
 
 
 def _order(row: Cells) -> tuple[float, Key]:

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from medcyclegan.cohort import phantom_reference
 from medcyclegan.domains import Pair
-from medcyclegan.errors import Interrupted, MedCycleGANError
+from medcyclegan.errors import InputError, Interrupted, MedCycleGANError
 from medcyclegan.evaluate.comparing import CEILING
 from medcyclegan.files import write_json
 from medcyclegan.intensity import Window
@@ -25,11 +25,11 @@ from medcyclegan.models.artefact import WEIGHTS
 from medcyclegan.networks.convolution import choose_convolutions
 from medcyclegan.phantom import PhantomCase
 from medcyclegan.translator import Translator
-from tests.ablation.document import Cells, Key, add_rows, cells, read_keys
+from tests.ablation.document import COLUMNS, Cells, Key, add_rows, cells, read_keys
 from tests.ablation.figures import WINDOW, find
 from tests.ablation.locks import claimed
 from tests.ablation.patients import targets, unseen, write_training
-from tests.ablation.rows import REFERENCES, Cohort, Row, Stage, rows_of
+from tests.ablation.rows import REFERENCES, Cohort, Row, Stage, fingerprint, rows_of
 from tests.ablation.training import train_row
 
 RIVALS = ("histogram_matching", "best_curve", "label_shift")
@@ -76,19 +76,17 @@ class Training:
 
     @property
     def keys(self) -> set[Key]:
-        return {Key(self.row.variant, self.row.seed)}
+        return {self._key}
+
+    @property
+    def _key(self) -> Key:
+        return Key(self.row.variant, self.row.seed, fingerprint(self.row.tried))
 
     def run(self, out: Path) -> list[Cells]:
         """Train and measure, unless that was done and only the table does not have it."""
         row, cohort = self.row, self.row.stage.cohort
         write_training(cohort, out)
-        tried = {
-            "recipe": row.recipe,
-            "minutes": row.stage.minutes,
-            "seed": row.seed,
-            "cohort": cohort._asdict(),
-        }
-        if known := _known(out / row.name / FIGURES, tried):
+        if known := _known(out / row.name / FIGURES, row.tried | {"columns": list(COLUMNS)}):
             return [tuple(known["cells"])]
         trained = train_row(row, out)
         translator = _translator(row, trained.folder)
@@ -97,12 +95,13 @@ class Training:
         generator = translator.model.generators["a_to_b"]
         parameters = sum(one.numel() for one in generator.parameters())
         shown = cells(
-            Key(row.variant, row.seed),
+            self._key,
             figures,
             steps=str(trained.steps),
             parameters=f"{parameters / 1000:.0f}",
         )
-        record = tried | {
+        record = row.tried | {
+            "columns": COLUMNS,
             "steps": trained.steps,
             "cpu_seconds_a_step": trained.seconds_a_step,
             "cpu_seconds": trained.seconds,
@@ -132,7 +131,10 @@ class Measuring:
 
     @property
     def keys(self) -> set[Key]:
-        return {Key(shown, self.cohort.seed) for shown in SHOWN.values()}
+        return {self._key(shown) for shown in SHOWN.values()}
+
+    def _key(self, shown: str) -> Key:
+        return Key(shown, self.cohort.seed, fingerprint(self.cohort._asdict()))
 
     def run(self, out: Path) -> list[Cells]:
         """Fit the rivals to the test patients and the training patients of domain b; measure."""
@@ -150,7 +152,7 @@ class Measuring:
             "metrics": found.table["metrics"],
         }
         write_json(out / self.name / FIGURES, record)
-        return [cells(Key(SHOWN[name], self.cohort.seed), one) for name, one in figures.items()]
+        return [cells(self._key(SHOWN[name]), one) for name, one in figures.items()]
 
 
 def jobs_of(stages: Sequence[Stage]) -> Iterator[Job]:
@@ -189,7 +191,7 @@ def work(jobs: Sequence[Job], out: Path, document: Path, say: Say) -> int:
             say(f"{job.name}: begun")
             try:
                 rows = job.run(out)
-            except Interrupted:
+            except (Interrupted, InputError):
                 raise
             except MedCycleGANError as error:  # a variant that cannot be trained is a finding, too
                 say(f"{job.name}: FAILED: {error}")

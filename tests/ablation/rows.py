@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import hashlib
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -85,6 +87,18 @@ class Row(NamedTuple):
         """The config without data, place and length; below `candidate`, the `Options`."""
         return override(RECIPE, {**self.stage.base, **self.stage.variants[self.variant]})
 
+    @property
+    def tried(self) -> dict[str, Any]:
+        """All that its figures depend on, as JSON has it."""
+        tried = {
+            "recipe": self.recipe,
+            "minutes": self.stage.minutes,
+            "seed": self.seed,
+            "cohort": self.stage.cohort._asdict(),
+        }
+        known: dict[str, Any] = json.loads(json.dumps(tried))
+        return known
+
     def model(self) -> Candidate:
         """Return the method, its weights drawn by the row's seed."""
         config = self.config(Path(), Path(self.name), steps=1)
@@ -130,6 +144,11 @@ def override(recipe: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, 
             section = section.setdefault(key, {})
         section[last] = copy.deepcopy(value)
     return changed
+
+
+def fingerprint(tried: Mapping[str, Any]) -> str:
+    """Return six letters that tell what was tried from anything else."""
+    return hashlib.sha256(json.dumps(tried, sort_keys=True).encode()).hexdigest()[:6]
 
 
 def rows_of(stage: Stage) -> Iterator[Row]:
@@ -201,21 +220,22 @@ STAGES: tuple[Stage, ...] = (
             "base": {},
             "resnet": {"model.generator": RESNET},
             "pasted": {"candidate.pasted": 0.5},
-            "cycle-doses": {"model.lambda_cycle.b": 2.0, "candidate.doses": (0.4, 2.0)},
+            "cycle-doses": {"model.lambda_cycle.b": 2.0, "candidate.doses": [0.4, 2.0]},
             "balanced": {"candidate.balanced": True},
             "balanced-doses": {
                 "model.lambda_cycle.b": 2.0,
-                "candidate.doses": (0.4, 2.0),
+                "candidate.doses": [0.4, 2.0],
                 "candidate.balanced": True,
             },
             "price-capped": {"model.lambda_change": 3.0, "candidate.cap_hu": 20.0},
             "neighbors-3": {"slices.neighbors": 3},
             "norm-instance": {"model.generator.norm": "instance"},
-            "norm-pixel": {"model.generator.norm": "pixel"},
+            "norm-pixel": {"candidate.pixel_norm": True},
             "views-none": {"model.views": []},
             "views-two": {
                 "model.views": [{"low_hu": -100, "high_hu": 200}, {"low_hu": 100, "high_hu": 400}]
             },
+            "cycle-b-2": {"model.lambda_cycle.b": 2.0},
             "price-third": {"model.lambda_change": 0.3},
             "r1": {"candidate.r1": 1.0},
             "rates-half": {
@@ -226,7 +246,7 @@ STAGES: tuple[Stage, ...] = (
             "cycle-equal-10": {"model.lambda_cycle": {"a": 10.0, "b": 10.0}},
             "direct": {"model.output": "direct"},
             "identity-5": {"model.lambda_identity": 5.0},
-            "price-4": {"model.lambda_change": 4.0},
+            "price-3": {"model.lambda_change": 3.0},
             "unmatched": {"slices.match_position": False},
             "window-soft": {"window": {"low_hu": -160, "high_hu": 400}},
             "outward": {"candidate.outward": 4.0},

@@ -18,16 +18,15 @@ def capped(change: Tensor, cap: float) -> Tensor:
 
 
 def balance(images: Tensor) -> Tensor:
-    """Return weights of mean 1 that let each level of HU count alike, (B, C, H, W).
+    """Return weights, (B, C, H, W), that let each level of HU count alike.
 
-    Levels are `LEVELS` even parts of [-1, 1]. No voxel counts over `MOST` times as much as it would
-    if all levels were as frequent.
+    Levels are `LEVELS` even parts of [-1, 1]. The mean is 1, or less where a level is so rare that
+    it would weigh over `MOST`.
     """
     level = ((images.clamp(-1.0, 1.0) + 1.0) * (LEVELS / 2)).long().clamp(max=LEVELS - 1)
     counts = torch.bincount(level.flatten(), minlength=LEVELS).float()
     even = level.numel() / counts.count_nonzero()
-    weights = (even / counts.clamp(min=1.0)).clamp(max=MOST)[level]
-    return weights / weights.mean()
+    return (even / counts.clamp(min=1.0)).clamp(max=MOST)[level]
 
 
 def variation(change: Tensor) -> Tensor:

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+import torch
 
+from medcyclegan.config import Config
 from medcyclegan.errors import ConfigError, InputError, MedCycleGANError
 from medcyclegan.files import locked
 from medcyclegan.io import write_volume
@@ -49,12 +51,12 @@ class Fake(NamedTuple):
 
     @property
     def keys(self) -> set[Key]:
-        return {Key(self.name, 0)}
+        return {Key(self.name, 0, "f00")}
 
     def run(self, out: Path) -> list[Cells]:
         if self.fails:
             raise MedCycleGANError("loss is not finite")
-        return [cells(Key(self.name, 0), NOTHING)]
+        return [cells(Key(self.name, 0, "f00"), NOTHING)]
 
 
 def written(folder: Path, text: str = EMPTY) -> Path:
@@ -91,10 +93,40 @@ def test_a_row_is_trained_measured_and_put_into_its_table_once(tmp_path: Path) -
     said.clear()
     assert work([Training(row)], out, document, said.append) == 0
     assert not said
+    changed = Row(STAGE._replace(minutes=0.03), "dear", 1)
+    assert not is_done(Training(changed), document)
     document.write_text(EMPTY.replace("x", "tiny"))
     assert work([Training(row)], out, document, said.append) == 0
     assert table(document, "tiny") == [shown]
     assert weights.stat().st_mtime_ns == made
+
+
+def test_a_row_gets_as_many_steps_as_its_time_allows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, lengths = [0.0], []
+
+    def fake_train(config: Config, **_: Any) -> Path:
+        lengths.append(config.training.steps)
+        weight = torch.nn.Parameter(torch.zeros(1))
+        optimizers = [torch.optim.SGD([weight]) for _ in range(2)]
+        for step in range(min(config.training.steps, 30)):
+            clock[0] += 5.0 if step < 3 else 0.25  # the first ones take long
+            for optimizer in optimizers:
+                optimizer.step()
+        return Path(config.output)
+
+    monkeypatch.setattr("tests.ablation.training.train", fake_train)
+    monkeypatch.setattr("tests.ablation.training.time.process_time", lambda: clock[0])
+    trained = train_row(Row(STAGE._replace(minutes=2.0), "plain", 0), tmp_path)
+    assert trained.seconds_a_step == 0.25
+    assert trained.steps == lengths[-1] == 480
+
+
+def test_what_was_tried_is_the_same_after_it_was_written() -> None:
+    for stage in STAGES:
+        for row in rows_of(stage):
+            assert json.loads(json.dumps(row.tried)) == row.tried
 
 
 def test_references_have_their_places(tmp_path: Path) -> None:
@@ -156,23 +188,27 @@ def test_rows_are_shared_out_and_one_that_fails_stops_no_other(tmp_path: Path) -
     jobs = [Fake("taken"), Fake("bad", fails=True), Fake("good")]
     with locked(out / "locks" / "taken"):
         assert work(jobs, out, document, said.append) == 1
-    assert read_keys(document, "x") == {Key("good", 0)}
+    assert read_keys(document, "x") == {Key("good", 0, "f00")}
     assert said[:3] == [
         "taken: another program is at it",
         "bad: begun",
         "bad: FAILED: loss is not finite",
     ]
     assert work(jobs[:1], out, document, said.append) == 0
-    assert read_keys(document, "x") == {Key("good", 0), Key("taken", 0)}
+    assert read_keys(document, "x") == {Key("good", 0, "f00"), Key("taken", 0, "f00")}
 
 
 def test_rows_stand_in_order_of_the_total_and_the_rest_of_the_text_stays(tmp_path: Path) -> None:
     document = written(tmp_path)
     figures = NOTHING._replace(organs=1.0, null=1.0, lookalikes=8.0)
-    add_rows(document, "x", [cells(Key("unknown", 0), NOTHING), cells(Key("far", 0), figures)])
-    add_rows(document, "x", [cells(Key("near", 0), figures._replace(null=0.5))])
-    add_rows(document, "x", [cells(Key("far", 1), figures._replace(null=0.25))])
-    add_rows(document, "x", [cells(Key("far", 0), figures._replace(null=2.0))])
+    add_rows(
+        document,
+        "x",
+        [cells(Key("unknown", 0, "f00"), NOTHING), cells(Key("far", 0, "f00"), figures)],
+    )
+    add_rows(document, "x", [cells(Key("near", 0, "f00"), figures._replace(null=0.5))])
+    add_rows(document, "x", [cells(Key("far", 1, "f00"), figures._replace(null=0.25))])
+    add_rows(document, "x", [cells(Key("far", 0, "f00"), figures._replace(null=2.0))])
     shown = [(row["total"], row["variant"], row["seed"]) for row in table(document, "x")]
     assert shown == [
         ("9.25", "far", "1"),

@@ -6,14 +6,15 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from medcyclegan.config.cyclegan import CycleGANConfig
 from medcyclegan.domains import Pair
-from medcyclegan.intensity import DEFAULT_WINDOW
 from medcyclegan.losses import total
 from medcyclegan.models.cyclegan import CycleGAN
 from tests.ablation.candidate import Candidate, Options
-from tests.ablation.terms import balance, capped, mind_distance, variation
+from tests.ablation.pixel_norm import PixelNorm
+from tests.ablation.terms import MOST, balance, capped, mind_distance, variation
 
 CONFIG = CycleGANConfig.model_validate(
     {
@@ -26,19 +27,21 @@ CONFIG = CycleGANConfig.model_validate(
 )
 
 
-def stacks(seed: int = 0) -> Pair[torch.Tensor]:
+def stacks(seed: int = 0, neighbors: int = 1) -> Pair[torch.Tensor]:
     numbers = torch.Generator().manual_seed(seed)
-    return Pair(*(2 * torch.rand(2, 1, 24, 24, generator=numbers) - 1 for _ in range(2)))
+    return Pair(*(2 * torch.rand(2, neighbors, 24, 24, generator=numbers) - 1 for _ in range(2)))
 
 
-def candidate(**options: Any) -> Candidate:
+def candidate(neighbors: int = 1, **options: Any) -> Candidate:
     torch.manual_seed(0)
-    return Candidate(CONFIG, 1, DEFAULT_WINDOW, Options(**options))
+    return Candidate(CONFIG, neighbors, None, Options(**options))
 
 
-def test_without_options_it_is_the_shipped_method() -> None:
+@pytest.mark.parametrize("neighbors", [1, 3])
+def test_without_options_it_is_the_shipped_method(neighbors: int) -> None:
     torch.manual_seed(0)
-    shipped, tried, real = CycleGAN(CONFIG, 1), candidate(), stacks()
+    shipped, tried = CycleGAN(CONFIG, neighbors), candidate(neighbors)
+    real = stacks(neighbors=neighbors)
     wanted, fake = shipped.generator_losses(real)
     found, same = tried.generator_losses(real)
     assert set(found) == set(wanted)
@@ -55,7 +58,8 @@ def test_without_options_it_is_the_shipped_method() -> None:
         {"pasted": 0.5},
         {"balanced": True},
         {"cycle_noise_hu": 20.0},
-        {"doses": (0.4, 2.0), "detached": True},
+        {"doses": [0.4, 2.0]},
+        {"pixel_norm": True},
         {"cap_hu": 20.0},
         {"variation": 1.0},
         {"mind": 1.0},
@@ -80,6 +84,26 @@ def test_every_option_trains_and_makes_a_difference(options: dict[str, Any]) -> 
     assert sums[0] != pytest.approx(sums[1], rel=1e-6)
 
 
+def test_the_price_on_slopes_does_not_depend_on_the_batch() -> None:
+    one = stacks().a[:1]
+    prices = []
+    for count in (1, 4):
+        torch.manual_seed(0)
+        model, images = candidate(r1=1.0), one.repeat(count, 1, 1, 1)
+        real = Pair(images, images)
+        prices.append(model.discriminator_losses(real, real)["r1_a"].item())
+    assert prices[0] == pytest.approx(prices[1], rel=1e-4)
+
+
+def test_a_pixel_is_normed_by_itself() -> None:
+    features = torch.tensor([[[[3.0, 1.0]], [[4.0, 1.0]]]])
+    normed = PixelNorm(2)(features)
+    assert normed[0, :, 0, 0].tolist() == pytest.approx([3 / 12.5**0.5, 4 / 12.5**0.5], rel=1e-4)
+    assert normed[0, :, 0, 1].tolist() == pytest.approx([1.0, 1.0], rel=1e-4)
+    model = candidate(pixel_norm=True)
+    assert not any(isinstance(one, nn.BatchNorm2d) for one in model.generators.modules())
+
+
 def test_a_pasted_image_is_of_the_target_in_the_share_that_is_asked_for() -> None:
     kept = candidate(pasted=0.3)._kept(torch.zeros(8, 1, 48, 48))
     assert float(kept.float().mean()) == pytest.approx(0.3, abs=0.01)
@@ -99,6 +123,9 @@ def test_each_level_counts_alike_where_it_is_balanced() -> None:
     images[0, 0, 0, :] = 0.5
     weights = balance(images)
     assert weights.mean().item() == pytest.approx(1.0)
+    images[0, 0, 0, 1:] = -0.5
+    assert balance(images.repeat(1, 1, 9, 9)).max().item() <= MOST
+    images[0, 0, 0, :] = 0.5
     assert weights[images > 0].sum().item() == pytest.approx(weights[images < 0].sum().item())
 
 

@@ -237,3 +237,26 @@ def test_a_model_with_views_means_the_same_hu_after_a_round_trip(tmp_path: Path)
         wanted, found = (one.generators["a_to_b"](stacks) for one in (model, loaded))
     assert torch.equal(found, wanted)
     assert not torch.equal(wanted, stacks)
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        {"low_hu": 700.0, "high_hu": 900.0},
+        {"low_hu": -900.0, "high_hu": 900.0},
+        {"low_hu": 0.0, "high_hu": 1e-300},
+        {"low_hu": 0.0},
+    ],
+)
+def test_a_card_with_a_view_that_shows_nothing_is_refused(
+    tmp_path: Path, view: dict[str, float]
+) -> None:
+    save_model(tmp_path / "model", made(), replace(MADE, model=MODEL | {"views": [view]}))
+    with pytest.raises(CheckpointError, match=r"model\.json: .*(views|part of the window)"):
+        load_model(tmp_path / "model")
+
+
+def test_views_without_a_window_are_refused() -> None:
+    described = MODEL | {"views": [{"low_hu": 0.0, "high_hu": 100.0}]}
+    with pytest.raises(ValueError, match="the window must be given"):
+        make_model(parse_model(described))

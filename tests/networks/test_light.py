@@ -15,7 +15,7 @@ def flops(network: torch.nn.Module) -> int:
     return counter.get_total_flops()
 
 
-def test_it_takes_far_less_than_an_eighth_of_the_published_generator_s_arithmetic() -> None:
+def test_it_takes_less_than_an_eighth_of_the_published_generator_s_arithmetic() -> None:
     with torch.device("meta"):
         light, published = LightGenerator(filters=128, blocks=9), ResnetGenerator(norm="batch")
     assert 8 * flops(light) < flops(published)

@@ -12,6 +12,7 @@ import torch
 
 from medcyclegan.config import Config, parse_config
 from medcyclegan.errors import CheckpointError
+from medcyclegan.intensity import Window
 from medcyclegan.models import make_model
 from medcyclegan.models.artefact import load_model
 from medcyclegan.models.cyclegan import CycleGAN
@@ -109,7 +110,7 @@ def test_networks_that_saw_something_else_are_warned_of(
     config = config_of(recipe | {"window": {}}, section, **changed)
     said: list[str] = []
     start_from(trained / "model" if from_model else trained, fresh(config), config, say=said.append)
-    assert "saw another window, spacing_mm or neighbors" in said[0]
+    assert "saw another window, views, spacing_mm or neighbors" in said[0]
 
 
 @pytest.mark.parametrize("of", ["run", "model"])
@@ -154,3 +155,18 @@ def test_what_is_no_run_is_refused_before_anything_is_read(
     with pytest.raises(CheckpointError, match=rf"init_from: .*{what}: no run with a checkpoint"):
         train(parse_config(options), say=quiet)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("from_model", [False, True])
+def test_networks_that_saw_another_view_are_warned_of(
+    recipe: dict[str, Any], tmp_path: Path, from_model: bool
+) -> None:
+    def viewing(high_hu: float) -> Config:
+        return config_of(recipe, "model", views=[{"low_hu": 0, "high_hu": high_hu}])
+
+    run = train(viewing(100).model_copy(update={"output": str(tmp_path / "run")}), say=quiet)
+    for high_hu, warned in ((100, False), (90, True)):
+        config, said = viewing(high_hu), list[str]()
+        model = make_model(config.model, config.slices.neighbors, Window(-200.0, 600.0))
+        start_from(run / "model" if from_model else run, model, config, say=said.append)
+        assert any("saw another window, views" in line for line in said) is warned
