@@ -227,6 +227,7 @@ STAGES: tuple[Stage, ...] = (
                 "candidate.doses": [0.4, 2.0],
                 "candidate.balanced": True,
             },
+            "pasted-balanced": {"candidate.pasted": 0.5, "candidate.balanced": True},
             "price-capped": {"model.lambda_change": 3.0, "candidate.cap_hu": 20.0},
             "neighbors-3": {"slices.neighbors": 3},
             "norm-instance": {"model.generator.norm": "instance"},
