@@ -111,7 +111,7 @@ def _subject(case: PhantomCase, targets: Sequence[Scan]) -> Subject:
         name: partial(forge, reference) for name, (forge, _) in FORGERIES.items()
     }
     outputs[OTHER_SCANNER] = partial(slices_like, case.target_twin, case.image)
-    outputs[CEILING] = partial(_ceiling, case)
+    outputs[CEILING] = partial(ceiling_of, case)
     return Subject(reference, outputs)
 
 
@@ -125,7 +125,8 @@ def _with_noise(result: Mapping[str, Any]) -> Summary:
     }
 
 
-def _ceiling(case: PhantomCase) -> Hu:
+def ceiling_of(case: PhantomCase) -> Hu:
+    """Return the best that can be expected for a patient with findings, slices (S, H, W), HU."""
     output = ceiling_output(
         case.image,
         case.labels,
