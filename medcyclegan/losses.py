@@ -13,6 +13,9 @@ from torch import Tensor
 
 Losses = dict[str, Tensor]
 
+LEVELS = 32  # even parts of [-1, 1]
+MOST = 20.0  # greatest weight of a level
+
 
 def adversarial_loss(scores: Tensor, *, real: bool) -> Tensor:
     """Return E[(D(x) - t)^2], t = 1 for images to be taken as real, 0 for fakes.
@@ -26,24 +29,42 @@ def adversarial_loss(scores: Tensor, *, real: bool) -> Tensor:
     return torch.mean((scores - float(real)) ** 2)
 
 
-def cycle_consistency_loss(cycled: Tensor, real: Tensor) -> Tensor:
-    """Return E[|F(G(x)) - x|], the L1 distance after both directions (Zhu et al. 2017, eq. 2).
+def cycle_consistency_loss(cycled: Tensor, real: Tensor, weights: Tensor | float = 1.0) -> Tensor:
+    """Return E[w |F(G(x)) - x|], the L1 distance after both directions (Zhu et al. 2017, eq. 2).
 
     Args:
         cycled: stacks (B, C, H, W) in [-1, 1].
         real: the stacks they began as, same shape.
+        weights: of pixels, same shape, with a mean of 1; 1 as published.
     """
-    return torch.mean(torch.abs(cycled - real))
+    return torch.mean(weights * torch.abs(cycled - real))
 
 
-def identity_loss(identity: Tensor, real: Tensor) -> Tensor:
-    """Return E[|G(y) - y|]: an image already in the target domain stays (section 5.2).
+def identity_loss(identity: Tensor, real: Tensor, weights: Tensor | float = 1.0) -> Tensor:
+    """Return E[w |G(y) - y|]: an image already in the target domain stays (section 5.2).
 
     Args:
         identity: stacks (B, C, H, W) in [-1, 1], G(y).
         real: the stacks y, same shape.
+        weights: of pixels, same shape, with a mean of 1; 1 as published.
     """
-    return torch.mean(torch.abs(identity - real))
+    return torch.mean(weights * torch.abs(identity - real))
+
+
+def level_weights(images: Tensor) -> Tensor:
+    """Return weights, (B, C, H, W), that let each level of HU of `images` count alike.
+
+    What is rare and bright (bone, stones, oral contrast medium) then weighs no less than what is
+    common. Levels are `LEVELS` even parts of [-1, 1]. The mean is 1, or less where a level is so
+    rare that it would weigh over `MOST`. Not part of the published recipe.
+
+    Args:
+        images: stacks (B, C, H, W) in [-1, 1].
+    """
+    level = ((images.clamp(-1.0, 1.0) + 1.0) * (LEVELS / 2)).long().clamp(max=LEVELS - 1)
+    counts = torch.bincount(level.flatten(), minlength=LEVELS).float()
+    even = level.numel() / counts.count_nonzero()
+    return (even / counts.clamp(min=1.0)).clamp(max=MOST)[level]
 
 
 def change_loss(fake: Tensor, real: Tensor) -> Tensor:

@@ -4,10 +4,12 @@ import pytest
 import torch
 
 from medcyclegan.losses import (
+    MOST,
     adversarial_loss,
     change_loss,
     cycle_consistency_loss,
     identity_loss,
+    level_weights,
     total,
 )
 
@@ -25,6 +27,23 @@ def test_distances_are_mean_absolute_differences(loss: type) -> None:
     other = torch.tensor([0.25, 0.5, 1.0]).view(1, 1, 1, 3)
     assert float(loss(one, other)) == pytest.approx((0.25 + 1.0 + 0.0) / 3)
     assert float(loss(one, other)) == float(loss(other, one))
+
+
+@pytest.mark.parametrize("loss", [cycle_consistency_loss, identity_loss])
+def test_a_pixel_of_twice_the_weight_counts_twice(loss: type) -> None:
+    one, other = torch.zeros(1, 1, 1, 2), torch.tensor([0.5, 0.25]).view(1, 1, 1, 2)
+    weights = torch.tensor([4 / 3, 2 / 3]).view(1, 1, 1, 2)
+    assert float(loss(one, other, weights)) == pytest.approx((2 * 0.5 + 0.25) / 3)
+
+
+def test_each_level_of_hu_counts_alike() -> None:
+    images = torch.full((1, 1, 10, 10), -0.5)
+    images[0, 0, 0, :] = 0.5
+    weights = level_weights(images)
+    assert weights.mean().item() == pytest.approx(1.0)
+    assert weights[images > 0].sum().item() == pytest.approx(weights[images < 0].sum().item())
+    images[0, 0, 0, 1:] = -0.5
+    assert level_weights(images.repeat(1, 1, 9, 9)).max().item() <= MOST
 
 
 def test_the_total_is_the_sum_and_carries_each_gradient() -> None:

@@ -73,6 +73,12 @@ class CycleGANConfig(Section):
     """Weight of the cycle-consistency loss; a number, or one for each image domain."""
     lambda_identity: Weight = 5.0
     """Weight of the identity loss, absolute (not a share of lambda_cycle)."""
+    pasted: Annotated[Number, Field(ge=0, lt=1)] = 0.0
+    """Share of an identity image that is of the target domain, in random blobs, the rest being of
+    the source: what is of the target stays in any company. 0 shows whole images, as published."""
+    balanced: bool = False
+    """Whether each level of HU counts alike in the cycle-consistency and identity losses, so that
+    bone, stones and oral contrast medium weigh no less than soft tissue; not in the paper."""
     lambda_change: Weight = 0.0
     """Price on change, absolute; not in the paper, where it is 0. It holds still what need not
     change: tissue without contrast medium, differences between the two sets of patients."""

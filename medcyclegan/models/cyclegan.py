@@ -16,8 +16,10 @@ from medcyclegan.losses import (
     change_loss,
     cycle_consistency_loss,
     identity_loss,
+    level_weights,
 )
 from medcyclegan.models.image_pool import ImagePool
+from medcyclegan.models.pasting import paste
 from medcyclegan.networks import DISCRIMINATORS, GENERATORS, OUTPUTS, View, Viewed
 
 
@@ -64,24 +66,36 @@ class CycleGAN(nn.Module):
         Each generator translates its source and keeps its target in one call.
         """
         a_to_b, b_to_a = self.generators["a_to_b"], self.generators["b_to_a"]
-        fake_b, identity_b = a_to_b(torch.cat(real)).chunk(2)
-        identity_a, fake_a = b_to_a(torch.cat(real)).chunk(2)
+        shown, identity_weights = self._identity_images(real)
+        fake_b, identity_b = a_to_b(torch.cat([real.a, shown.b])).chunk(2)
+        identity_a, fake_a = b_to_a(torch.cat([shown.a, real.b])).chunk(2)
         fake, identity = Pair(fake_a, fake_b), Pair(identity_a, identity_b)
         cycled = Pair(b_to_a(fake.b), a_to_b(fake.a))
         losses: Losses = {}
         for i, domain in enumerate(DOMAINS):
             scores = self.discriminators[domain](fake[i])
-            lambda_cycle = getattr(self.config.lambda_cycle, domain)
+            cycle = cycle_consistency_loss(cycled[i], real[i], self._weights(real[i]))
+            kept = identity_loss(identity[i], shown[i], identity_weights[i])
             losses |= {
                 f"adversarial_{domain}": adversarial_loss(scores, real=True),
-                f"cycle_{domain}": lambda_cycle * cycle_consistency_loss(cycled[i], real[i]),
-                f"identity_{domain}": self.config.lambda_identity
-                * identity_loss(identity[i], real[i]),
+                f"cycle_{domain}": getattr(self.config.lambda_cycle, domain) * cycle,
+                f"identity_{domain}": self.config.lambda_identity * kept,
             }
             if self.config.lambda_change:
                 change = change_loss(fake[i], real[1 - i])  # a fake is made from the other domain
                 losses[f"change_{domain}"] = self.config.lambda_change * change
         return losses, fake
+
+    def _identity_images(self, real: Pair[Tensor]) -> tuple[Pair[Tensor], Pair[Tensor | float]]:
+        """Return what each generator of a domain must keep, (B, C, H, W), and pixels' weights."""
+        if not self.config.pasted:
+            return real, Pair(*map(self._weights, real))
+        shown, own = paste(real, self.config.pasted)
+        even = own / own.float().mean()
+        return shown, Pair(*(even * self._weights(images) for images in shown))
+
+    def _weights(self, images: Tensor) -> Tensor | float:
+        return level_weights(images) if self.config.balanced else 1.0
 
     def discriminator_losses(self, real: Pair[Tensor], fake: Pair[Tensor]) -> Losses:
         """Return the discriminators' losses, halved (section 7.1), on real and pooled fakes."""

@@ -1,4 +1,4 @@
-"""A light generator: pixels put together, depthwise convolutions, pixels taken apart."""
+"""A light generator: pixels put together, depthwise convolutions, bilinear interpolation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from medcyclegan.networks.recomputing import Segment
 
 FACTOR = 4  # rows and columns of pixels that become channels
 WIDER = 2  # channels inside a block, as a multiple
-DETAIL = 4  # channels at full resolution
+COARSE, DETAIL = 16, 8  # channels at full resolution: of the blocks, and of pixels
 
 
 class LightBlock(nn.Module):
@@ -41,9 +41,9 @@ class LightBlock(nn.Module):
 class LightGenerator(nn.Module):
     """Blocks of depthwise convolutions at a quarter of the resolution; detail joins at the end.
 
-    16 pixels become channels of one and are taken apart again at the end (Shi et al. 2016,
-    arXiv:1609.05158), so that no pixel is lost and none is computed on at full width. Weights begin
-    as He et al. 2015 have them.
+    16 pixels become channels of one (after Shi et al. 2016, arXiv:1609.05158), so that no pixel is
+    lost and none is computed on at full width; what the blocks find is interpolated, which draws no
+    grid. Weights begin as He et al. 2015 have them.
 
     Args:
         in_channels: slices in a stack, with all their views.
@@ -70,13 +70,12 @@ class LightGenerator(nn.Module):
             Segment(*_convolution(packed, filters, 3, norm=norm)),
             *(Segment(LightBlock(filters, norm=norm)) for _ in range(blocks)),
             Segment(
-                nn.Conv2d(filters, DETAIL * FACTOR**2, 1, bias=False),
-                nn.PixelShuffle(FACTOR),
-                norm_layer(norm, DETAIL),
+                *_convolution(filters, COARSE, 1, norm=norm),
+                nn.Upsample(scale_factor=FACTOR, mode="bilinear"),
             ),
         )
         self.fine = Segment(*_convolution(in_channels, DETAIL, 3, norm=norm))
-        self.joined = Segment(*_convolution(2 * DETAIL, DETAIL, 3, norm=norm))
+        self.joined = Segment(*_convolution(COARSE + DETAIL, DETAIL, 3, norm=norm))
         self.head = nn.Conv2d(DETAIL, out_channels or in_channels, 3, padding=1)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):

@@ -15,24 +15,28 @@ from torch.nn import functional
 from medcyclegan.config.cyclegan import CycleGANConfig
 from medcyclegan.domains import DOMAINS, Domain, Pair
 from medcyclegan.intensity import Window
-from medcyclegan.losses import Losses, adversarial_loss
+from medcyclegan.losses import (
+    Losses,
+    adversarial_loss,
+    cycle_consistency_loss,
+    identity_loss,
+)
 from medcyclegan.models.cyclegan import CycleGAN
+from medcyclegan.models.pasting import random_blobs
 from tests.ablation.pixel_norm import replace_norms
-from tests.ablation.terms import balance, capped, mind_distance, variation
+from tests.ablation.terms import capped, mind_distance, variation
 
 UNIT_HU = 400.0
-PATCH = 12  # pixels to a random value of a paste's outline
+NEXT = 5  # pixels across: of what is next to one
 
 
 class Options(NamedTuple):
     """What a variant adds; every default is the shipped method.
 
     Args:
-        pasted: share of each identity image that is of the target domain, in random blobs, the
-            rest being of the source: a generator must keep what is of its target beside what is not
-            (after CutMix, Yun et al. 2019, arXiv:1905.04899); 0 keeps whole images of the target.
-        balanced: whether each level of HU counts alike in the identity loss and in cycles: what is
-            rare and bright (bone, stones, oral contrast) no less than what is common.
+        transplanted_hu: what is brighter than this in the target is kept, with what is next to it,
+            wherever the rest of an identity image comes from: bone, plaque and oral contrast of b
+            beside vessels of a; 0: the config's `pasted` alone decides.
         cycle_noise_hu: noise between the two halves of a cycle, against hidden messages (Chu et al.
             2017, arXiv:1712.02950).
         doses: least and greatest factor on the change of `b_to_a` before `a_to_b` undoes it.
@@ -40,6 +44,10 @@ class Options(NamedTuple):
         variation: weight of the total variation of the change.
         mind: weight of the distance of MIND descriptors of source and fake.
         outward: weight of change that contrast medium cannot make: brighter in b, darker in a.
+        enough: score from which on a fake asks for no change; 1 as published. A perfect discriminator
+            answers 1 / (1 + r) to what is r times as frequent among fakes as in the domain, so that
+            1/3 lets what only differs in frequency be, up to twice (after Wu et al. 2019,
+            arXiv:1903.01689).
         r1: weight of the squared gradient of discriminators' mean score on a real image, not halved
             (Mescheder et al. 2018, arXiv:1801.04406, equation 9).
         spectral: whether discriminators' convolutions have spectral norm 1 (Miyato et al. 2018,
@@ -51,14 +59,14 @@ class Options(NamedTuple):
         pixel_norm: whether generators have it in place of batch norm.
     """
 
-    pasted: float = 0.0
-    balanced: bool = False
+    transplanted_hu: float = 0.0
     cycle_noise_hu: float = 0.0
     doses: tuple[float, float] = (1.0, 1.0)
     cap_hu: float = 0.0
     variation: float = 0.0
     mind: float = 0.0
     outward: float = 0.0
+    enough: float = 1.0
     r1: float = 0.0
     spectral: bool = False
     scales: int = 1
@@ -101,6 +109,7 @@ class Candidate(CycleGAN):
     ) -> None:
         super().__init__(config, neighbors, window)
         self.options = options
+        self.zero = 0.0 if window is None else float(window.to_unit(torch.zeros(1))[0])  # 0 HU
         if options.pixel_norm:
             replace_norms(self.generators)
         methods = [self, *(CycleGAN(config, neighbors, window) for _ in range(1, options.scales))]
@@ -114,28 +123,29 @@ class Candidate(CycleGAN):
     def generator_losses(self, real: Pair[Tensor]) -> tuple[Losses, Pair[Tensor]]:
         """Return the weighted generator losses on real stacks (B, C, H, W), and the fakes."""
         a_to_b, b_to_a = self.generators["a_to_b"], self.generators["b_to_a"]
-        kept = self._kept(real.a).expand_as(real.a)
-        shown = Pair(
-            torch.where(kept, real.a, real.b),
-            torch.where(kept, real.b, real.a),
-        )
+        shown, identity_weights = self._identity_images(real)
         fake_b, identity_b = a_to_b(torch.cat([real.a, shown.b])).chunk(2)
         identity_a, fake_a = b_to_a(torch.cat([shown.a, real.b])).chunk(2)
         fake, identity = Pair(fake_a, fake_b), Pair(identity_a, identity_b)
         cycled = Pair(b_to_a(self._noisy(fake.b)), a_to_b(self._noisy(self._dosed(fake.a, real.b))))
         losses: Losses = {}
         for i, domain in enumerate(DOMAINS):
-            off = self._weighted((identity[i] - shown[i]).abs() * kept, shown[i])
-            cycle = self._weighted((cycled[i] - real[i]).abs(), real[i]).mean()
+            cycle = cycle_consistency_loss(cycled[i], real[i], self._weights(real[i]))
+            kept = identity_loss(identity[i], shown[i], identity_weights[i])
             losses |= {
-                f"adversarial_{domain}": adversarial_loss(
-                    self.discriminators[domain](fake[i]), real=True
-                ),
+                f"adversarial_{domain}": self._adversarial(self.discriminators[domain](fake[i])),
                 f"cycle_{domain}": getattr(self.config.lambda_cycle, domain) * cycle,
-                f"identity_{domain}": self.config.lambda_identity * off.sum() / kept.sum(),
+                f"identity_{domain}": self.config.lambda_identity * kept,
                 **self._still(domain, fake[i], real[1 - i]),
             }
         return losses, fake
+
+    def _adversarial(self, scores: Tensor) -> Tensor:
+        """Return the loss of fakes' scores; its slope at a score of 0 does not depend on `enough`."""
+        enough = self.options.enough
+        if enough == 1:
+            return adversarial_loss(scores, real=True)
+        return (enough - scores).clamp(min=0).square().mean() / enough
 
     def discriminator_losses(self, real: Pair[Tensor], fake: Pair[Tensor]) -> Losses:
         """Return the discriminators' losses, and the price on their gradients."""
@@ -164,18 +174,24 @@ class Candidate(CycleGAN):
             f"{name}_{domain}": weight * term for name, (weight, term) in terms.items() if weight
         }
 
-    def _weighted(self, errors: Tensor, wanted: Tensor) -> Tensor:
-        return errors * balance(wanted) if self.options.balanced else errors
+    def _identity_images(self, real: Pair[Tensor]) -> tuple[Pair[Tensor], Pair[Tensor | float]]:
+        """Return identity images (B, C, H, W), and pixels' weights."""
+        if not self.options.transplanted_hu:
+            return super()._identity_images(real)
+        blobs = random_blobs(real.a, self.config.pasted)
+        own = Pair(*(blobs | self._bright(images) for images in real))
+        shown = Pair(
+            torch.where(own.a, real.a, real.b),
+            torch.where(own.b, real.b, real.a),
+        )
+        even = [mask / mask.float().mean() for mask in own]
+        return shown, Pair(*(even[i] * self._weights(shown[i]) for i in range(2)))
 
-    def _kept(self, like: Tensor) -> Tensor:
-        """Return where an identity image is of the target domain, (B, 1, H, W): random blobs."""
-        count, _, height, width = like.shape
-        if not self.options.pasted:
-            return torch.ones(count, 1, height, width, dtype=torch.bool, device=like.device)
-        coarse = torch.randn(count, 1, -(-height // PATCH), -(-width // PATCH), device=like.device)
-        field = functional.interpolate(coarse, (height, width), mode="bicubic")
-        above = field.flatten(1).quantile(1 - self.options.pasted, dim=1)
-        return field > above.view(-1, 1, 1, 1)
+    def _bright(self, images: Tensor) -> Tensor:
+        """Return where images (B, C, H, W) have something bright in or next to a pixel."""
+        least = self.options.transplanted_hu / UNIT_HU + self.zero
+        objects = (images > least).any(1, keepdim=True).float()
+        return functional.max_pool2d(objects, NEXT, 1, NEXT // 2) > 0
 
     def _noisy(self, images: Tensor) -> Tensor:
         noise = self.options.cycle_noise_hu / UNIT_HU

@@ -6,8 +6,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-LEVELS = 32
-MOST = 20.0
 STEPS = ((0, 1), (0, -1), (1, 0), (-1, 0))  # neighbours that a descriptor compares
 
 
@@ -15,18 +13,6 @@ def capped(change: Tensor, cap: float) -> Tensor:
     """Return E[cap (1 - exp(-|c| / cap))]: |c| while small, at most `cap`; E[|c|] for cap 0."""
     size = change.abs()
     return size.mean() if cap == 0 else (cap * (1 - torch.exp(-size / cap))).mean()
-
-
-def balance(images: Tensor) -> Tensor:
-    """Return weights, (B, C, H, W), that let each level of HU count alike.
-
-    Levels are `LEVELS` even parts of [-1, 1]. The mean is 1, or less where a level is so rare that
-    it would weigh over `MOST`.
-    """
-    level = ((images.clamp(-1.0, 1.0) + 1.0) * (LEVELS / 2)).long().clamp(max=LEVELS - 1)
-    counts = torch.bincount(level.flatten(), minlength=LEVELS).float()
-    even = level.numel() / counts.count_nonzero()
-    return (even / counts.clamp(min=1.0)).clamp(max=MOST)[level]
 
 
 def variation(change: Tensor) -> Tensor:

@@ -10,11 +10,12 @@ from torch import nn
 
 from medcyclegan.config.cyclegan import CycleGANConfig
 from medcyclegan.domains import Pair
+from medcyclegan.intensity import Window
 from medcyclegan.losses import total
 from medcyclegan.models.cyclegan import CycleGAN
 from tests.ablation.candidate import Candidate, Options
 from tests.ablation.pixel_norm import PixelNorm
-from tests.ablation.terms import MOST, balance, capped, mind_distance, variation
+from tests.ablation.terms import capped, mind_distance, variation
 
 CONFIG = CycleGANConfig.model_validate(
     {
@@ -38,11 +39,16 @@ def candidate(neighbors: int = 1, **options: Any) -> Candidate:
 
 
 @pytest.mark.parametrize("neighbors", [1, 3])
-def test_without_options_it_is_the_shipped_method(neighbors: int) -> None:
+@pytest.mark.parametrize("options", [{}, {"pasted": 0.5, "balanced": True}], ids=len)
+def test_without_options_it_is_the_shipped_method(options: dict[str, Any], neighbors: int) -> None:
+    config, real = CONFIG.model_copy(update=options), stacks(neighbors=neighbors)
     torch.manual_seed(0)
-    shipped, tried = CycleGAN(CONFIG, neighbors), candidate(neighbors)
-    real = stacks(neighbors=neighbors)
+    shipped = CycleGAN(config, neighbors)
+    torch.manual_seed(0)
+    tried = Candidate(config, neighbors, None, Options())
+    torch.manual_seed(1)
     wanted, fake = shipped.generator_losses(real)
+    torch.manual_seed(1)
     found, same = tried.generator_losses(real)
     assert set(found) == set(wanted)
     for name, loss in wanted.items():
@@ -55,8 +61,7 @@ def test_without_options_it_is_the_shipped_method(neighbors: int) -> None:
 @pytest.mark.parametrize(
     "options",
     [
-        {"pasted": 0.5},
-        {"balanced": True},
+        {"transplanted_hu": 390.0},
         {"cycle_noise_hu": 20.0},
         {"doses": [0.4, 2.0]},
         {"pixel_norm": True},
@@ -64,6 +69,7 @@ def test_without_options_it_is_the_shipped_method(neighbors: int) -> None:
         {"variation": 1.0},
         {"mind": 1.0},
         {"outward": 1.0},
+        {"enough": 0.3},
         {"r1": 1.0},
         {"spectral": True},
         {"scales": 2},
@@ -95,6 +101,14 @@ def test_the_price_on_slopes_does_not_depend_on_the_batch() -> None:
     assert prices[0] == pytest.approx(prices[1], rel=1e-4)
 
 
+def test_a_fake_that_is_good_enough_asks_for_nothing() -> None:
+    slopes = []
+    for model in (candidate(), candidate(enough=0.25)):
+        scores = torch.tensor([0.5, 0.0], requires_grad=True)
+        slopes.append(torch.autograd.grad(model._adversarial(scores), scores)[0].tolist())
+    assert slopes == [[-0.5, -1.0], [0.0, -1.0]]
+
+
 def test_a_pixel_is_normed_by_itself() -> None:
     features = torch.tensor([[[[3.0, 1.0]], [[4.0, 1.0]]]])
     normed = PixelNorm(2)(features)
@@ -104,11 +118,17 @@ def test_a_pixel_is_normed_by_itself() -> None:
     assert not any(isinstance(one, nn.BatchNorm2d) for one in model.generators.modules())
 
 
-def test_a_pasted_image_is_of_the_target_in_the_share_that_is_asked_for() -> None:
-    kept = candidate(pasted=0.3)._kept(torch.zeros(8, 1, 48, 48))
-    assert float(kept.float().mean()) == pytest.approx(0.3, abs=0.01)
-    blobs = (kept[..., 1:] != kept[..., :-1]).float().mean()
-    assert float(blobs) < 0.15
+def test_what_is_bright_in_the_target_is_kept_with_what_is_next_to_it() -> None:
+    torch.manual_seed(0)
+    config = CONFIG.model_copy(update={"pasted": 0.3})
+    model = Candidate(config, 1, Window(-200, 600), Options(transplanted_hu=100.0))
+    dark, b = torch.full((1, 1, 48, 48), -0.5), torch.full((1, 1, 48, 48), -0.6)
+    b[..., 20, 20] = -0.2  # 120 HU
+    shown, weights = model._identity_images(Pair(dark, b))
+    assert torch.equal(shown.b[..., 18:23, 18:23], b[..., 18:23, 18:23])
+    assert float((shown.b == -0.6).float().mean()) == pytest.approx(0.3, abs=0.02)
+    assert isinstance(weights.b, torch.Tensor)
+    assert bool(((weights.b > 0) == (shown.b != -0.5)).all())
 
 
 def test_a_capped_price_rises_like_the_change_and_then_no_more() -> None:
@@ -116,17 +136,6 @@ def test_a_capped_price_rises_like_the_change_and_then_no_more() -> None:
     assert float(capped(small, 0.05)) == pytest.approx(0.001, rel=0.02)
     assert float(capped(large, 0.05)) == pytest.approx(0.05)
     assert float(capped(large, 0.0)) == 2.0
-
-
-def test_each_level_counts_alike_where_it_is_balanced() -> None:
-    images = torch.full((1, 1, 10, 10), -0.5)
-    images[0, 0, 0, :] = 0.5
-    weights = balance(images)
-    assert weights.mean().item() == pytest.approx(1.0)
-    images[0, 0, 0, 1:] = -0.5
-    assert balance(images.repeat(1, 1, 9, 9)).max().item() <= MOST
-    images[0, 0, 0, :] = 0.5
-    assert weights[images > 0].sum().item() == pytest.approx(weights[images < 0].sum().item())
 
 
 def test_even_change_has_no_variation_and_keeps_its_descriptor() -> None:

@@ -72,6 +72,21 @@ def test_a_price_on_change_is_paid_by_what_was_changed() -> None:
     }
 
 
+def test_pasted_images_are_kept_where_they_are_of_the_target() -> None:
+    losses, _ = with_plain_networks(pasted=0.5, lambda_identity=5).generator_losses(REAL)
+    assert float(losses["identity_a"]) == 5 * abs(3 * 1 - 1)  # b_to_a, where real.a is shown
+    assert float(losses["identity_b"]) == 5 * 10  # a_to_b, where real.b is shown
+
+
+def test_rare_levels_weigh_more_in_what_is_kept_and_in_cycles() -> None:
+    real = Pair(REAL.a.clone(), REAL.b.clone())
+    real.a[0, 0, 0] = -0.5  # an eighth of all pixels
+    model = with_plain_networks(balanced=True, lambda_cycle=1, lambda_identity=1)
+    losses, _ = model.generator_losses(real)
+    assert float(losses["identity_a"]) == pytest.approx((abs(3 * 1 - 1) + abs(-1.5 + 0.5)) / 2)
+    assert float(losses["cycle_a"]) == pytest.approx((abs(33 - 1) + abs(28.5 + 0.5)) / 2)
+
+
 def test_discriminators_are_asked_for_real_ones_of_their_domain() -> None:
     fake = Pair(torch.full((2, 1, 4, 4), 6.0), torch.full((2, 1, 4, 4), 11.0))
     losses = with_plain_networks().discriminator_losses(REAL, fake)
