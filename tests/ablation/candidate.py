@@ -44,10 +44,10 @@ class Options(NamedTuple):
         variation: weight of the total variation of the change.
         mind: weight of the distance of MIND descriptors of source and fake.
         outward: weight of change that contrast medium cannot make: brighter in b, darker in a.
-        enough: score from which on a fake asks for no change; 1 as published. A perfect discriminator
-            answers 1 / (1 + r) to what is r times as frequent among fakes as in the domain, so that
-            1/3 lets what only differs in frequency be, up to twice (after Wu et al. 2019,
-            arXiv:1903.01689).
+        enough: score from which on a fake asks for no change; 1 as published. A perfect
+            discriminator answers 1 / (1 + r) to what is r times as frequent among fakes as in the
+            domain, so that 1/3 lets be what only differs in frequency, up to twice (after Wu et al.
+            2019, arXiv:1903.01689).
         r1: weight of the squared gradient of discriminators' mean score on a real image, not halved
             (Mescheder et al. 2018, arXiv:1801.04406, equation 9).
         spectral: whether discriminators' convolutions have spectral norm 1 (Miyato et al. 2018,
@@ -141,7 +141,7 @@ class Candidate(CycleGAN):
         return losses, fake
 
     def _adversarial(self, scores: Tensor) -> Tensor:
-        """Return the loss of fakes' scores; its slope at a score of 0 does not depend on `enough`."""
+        """Return the loss of fakes' scores; `enough` does not change its slope at a score of 0."""
         enough = self.options.enough
         if enough == 1:
             return adversarial_loss(scores, real=True)
