@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -135,7 +136,7 @@ def _views(config: CycleGANConfig, window: Window | None) -> list[View]:
     if window is None:
         raise ValueError("the window must be given: views are parts of it")
     config.check_views(window.low_hu, window.high_hu)
-    ends = [torch.tensor([view.low_hu, view.high_hu], dtype=torch.float64) for view in config.views]
+    ends = [np.array([view.low_hu, view.high_hu]) for view in config.views]
     return [(float(low), float(high)) for low, high in map(window.to_unit, ends)]
 
 
