@@ -279,7 +279,8 @@ STAGES: tuple[Stage, ...] = (
             },
             "cycle-equal-10": {"model.lambda_cycle": {"a": 10.0, "b": 10.0}},
         },
-    ),    Stage(
+    ),
+    Stage(
         name="final",
         question="Which of the finalists wins in an hour?",
         minutes=60,
@@ -289,13 +290,14 @@ STAGES: tuple[Stage, ...] = (
             "model.pasted": 0.5,
             "model.balanced": True,
             "model.lambda_identity": 5.0,
-            "model.lambda_cycle": {"a": 2.0, "b": 2.0},
-            "candidate.cycle_noise_hu": 20.0,
-            "candidate.enough": 0.33,
         },
         variants={
-            "light": {},
-            "resnet": {"model.generator": RESNET},
+            "steady": {},
+            "lenient": {
+                "model.lambda_cycle": {"a": 2.0, "b": 2.0},
+                "candidate.cycle_noise_hu": 20.0,
+                "candidate.enough": 0.33,
+            },
         },
     ),
 )
