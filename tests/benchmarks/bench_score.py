@@ -2,10 +2,11 @@
 
 Two runs of the demo's recipe that differ in their seed are trained on a phantom cohort, in which no
 patient is seen in both domains; a quarter of the patients is held out. Five checkpoints of each,
-one that changes nothing and one that inverts the image are scored without pairs, as in training,
-and held to the exact twins of test patients whom neither has seen. Printed are a table in the order
-of the score, the rank correlation of score and twin error (Spearman), and how far the error of the
-chosen checkpoint lies above the smallest.
+one that changes nothing, one that inverts the image and one that has collapsed to a single slice
+are scored without pairs, as in training, and held to the exact twins of test patients whom neither
+has seen. Printed are a table in the order of the score, the rank correlation of score and twin
+error (Spearman), and how far the error of the chosen checkpoint lies above the smallest: of all,
+and in each run beside that of its last checkpoint.
 
 The guards' figures stand beside the scores, and below the table what their limits were set by: the
 edges that real contrast medium makes and takes away, and the losses of healthy discriminators.
@@ -15,7 +16,9 @@ over tissues of `organ_error` and of `null_shift`. OUT, a new folder, keeps coho
 it they are temporary. About 15 CPU minutes.
 
 With `--differing` the patients of the two domains differ in scanners, findings, build and field of
-view, too, and cohort and runs have other seeds: nothing was tuned on these.
+view, too, and cohort and runs have other seeds: nothing was tuned on these. With `--constant` the
+rate of learning never falls, too, again with other seeds, and the last checkpoint of a third run
+stands beside each of the two: overtrained, twice as long and without a price on change.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ import argparse
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -78,15 +81,35 @@ class Checkpoint(NamedTuple):
     errors: Mapping[str, float]
 
 
-class Pointwise(nn.Module):
-    """A method that multiplies what networks see by a number: 1 keeps it, -1 inverts it."""
+class Cohort(NamedTuple):
+    """Who is trained on, and how: seeds of runs and of patients, and what differs."""
 
-    def __init__(self, factor: float) -> None:
+    seeds: Sequence[int]
+    patients: int
+    differing: bool = True
+    constant: bool = False
+
+
+PLAIN_COHORT = Cohort((0, 1), 0, differing=False)
+DIFFERING_COHORT = Cohort((2, 3), 7)
+CONSTANT_COHORT = Cohort((4, 5), 11, constant=True)
+OVERTRAINED = "overtrained"
+PLANTED: Mapping[str, Callable[[Tensor], Tensor]] = {
+    "identity": lambda slices: slices,
+    "inverted": lambda slices: -slices,
+    "collapsed": lambda slices: slices[len(slices) // 2].expand_as(slices),
+}
+
+
+class Planted(nn.Module):
+    """A method that does to what networks see what a function does, and is never trained."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
         self.generators = nn.ModuleDict({name: nn.Identity() for name in DIRECTIONS})
         self.discriminators = nn.ModuleDict()
         self.multiple = 1
-        self.factor = factor
+        self.function = function
 
     def generator_losses(self, real: Pair[Tensor]) -> tuple[dict[str, Tensor], Pair[Tensor]]:
         raise AssertionError("is never trained")
@@ -97,33 +120,38 @@ class Pointwise(nn.Module):
     def translate(
         self, slices: Tensor, direction: Direction, *, style: Tensor | None = None
     ) -> Tensor:
-        return self.factor * slices
+        return self.function(slices)
 
 
 def main() -> None:
     """Make the cohort, train, score, measure, and print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("out", type=Path, nargs="?")
-    parser.add_argument("--differing", action="store_true")
+    kinds = parser.add_mutually_exclusive_group()
+    kinds.add_argument("--differing", dest="cohort", action="store_const", const=DIFFERING_COHORT)
+    kinds.add_argument("--constant", dest="cohort", action="store_const", const=CONSTANT_COHORT)
+    parser.set_defaults(cohort=PLAIN_COHORT)
     options = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as temporary:
         out = options.out or Path(temporary)
-        seeds, cohort_seed = ((2, 3), 7) if options.differing else ((0, 1), 0)
-        test = _write_cohort(out, cohort_seed, differing=options.differing)
-        _print(_checkpoints(out, seeds, test))
-        window = _config(out, seeds[0]).window
+        cohort: Cohort = options.cohort
+        test = _write_cohort(out, cohort)
+        _print(_checkpoints(out, cohort, test))
+        window = _config(out, cohort, cohort.seeds[0]).window
         _print_limits(out, test, Window(window.low_hu, window.high_hu))
 
 
-def _checkpoints(out: Path, seeds: Sequence[int], test: Sequence[PhantomCase]) -> list[Checkpoint]:
+def _checkpoints(out: Path, cohort: Cohort, test: Sequence[PhantomCase]) -> list[Checkpoint]:
     """Train, and return every checkpoint with what was found of it."""
-    configs = {f"seed {seed}": _config(out, seed) for seed in seeds}
+    configs = {f"seed {seed}": _config(out, cohort, seed) for seed in cohort.seeds}
     config = next(iter(configs.values()))
     translators = {
-        "identity": _translator(config, Pointwise(1.0)),
-        "inverted": _translator(config, Pointwise(-1.0)),
+        name: _translator(config, Planted(function)) for name, function in PLANTED.items()
     }
+    if cohort.constant:
+        longer = _overtrained(_config(out, cohort, sum(cohort.seeds)))
+        translators[OVERTRAINED] = _kept(longer, train(longer), longer.training.steps)
     for name, own in configs.items():
         run = train(own)
         translators |= {f"{name}, step {step}": _kept(own, run, step) for step in STEPS}
@@ -140,14 +168,14 @@ def _checkpoints(out: Path, seeds: Sequence[int], test: Sequence[PhantomCase]) -
     ]
 
 
-def _write_cohort(out: Path, seed: int, *, differing: bool) -> Sequence[PhantomCase]:
+def _write_cohort(out: Path, chosen: Cohort) -> Sequence[PhantomCase]:
     """Write the patients of both domains; return those for testing."""
     cohort = make_cohort(
-        seed,
+        chosen.patients,
         train_contrast=PATIENTS,
         train_noncontrast=PATIENTS,
         test=TEST_PATIENTS,
-        populations=DIFFERING if differing else PLAIN,
+        populations=DIFFERING if chosen.differing else PLAIN,
     )
     for domain in ("contrast", "noncontrast"):
         for number, case in enumerate(getattr(cohort, domain)):
@@ -155,12 +183,22 @@ def _write_cohort(out: Path, seed: int, *, differing: bool) -> Sequence[PhantomC
     return cohort.test
 
 
-def _config(out: Path, seed: int) -> Config:
+def _overtrained(config: Config) -> Config:
+    """Return the config of training for twice as long with nothing that holds tissue still."""
+    data = config.model_dump(mode="json")
+    data["model"]["lambda_change"] = 0.0
+    data["training"]["steps"] *= 2
+    return parse_config(data)
+
+
+def _config(out: Path, cohort: Cohort, seed: int) -> Config:
     data = load_config(shipped_configs()["demo.yaml"]).model_dump(mode="json")
     for domain in data["domains"].values():
         domain["volumes"] = str(out / domain["name"])
     data["output"] = str(out / f"run-{seed}")
     data["model"]["lambda_change"] = PRICE
+    if cohort.constant:
+        data["training"]["constant_fraction"] = 1.0
     data["training"] |= {
         "seed": seed,
         "validation_fraction": HELD_OUT,
@@ -262,6 +300,19 @@ def _print(checkpoints: Sequence[Checkpoint]) -> None:
         rank = spearmanr(scores, of_twins).statistic
         above = of_twins[0] / min(of_twins) - 1
         print(f"{title}: Spearman {rank:.2f}; {ordered[0].name} is chosen, {above:.1%} above best")
+        _print_runs(ordered, title)
+
+
+def _print_runs(ordered: Sequence[Checkpoint], title: str) -> None:
+    """Print what is chosen in each run, planted ones beside it, and what its last checkpoint is."""
+    planted = [one for one in ordered if one.name in (*PLANTED, OVERTRAINED)]
+    for run in sorted({one.name.partition(",")[0] for one in ordered if one not in planted}):
+        own = [one for one in ordered if one in planted or one.name.startswith(f"{run},")]
+        last = next(one for one in own if one.name == f"{run}, step {STEPS[-1]}")
+        print(
+            f"  {run}: chosen {own[0].name} {own[0].errors[title]:.2f}, last "
+            f"{last.errors[title]:.2f}, best {min(one.errors[title] for one in own):.2f}"
+        )
 
 
 if __name__ == "__main__":
