@@ -35,7 +35,7 @@ def cycle_consistency_loss(cycled: Tensor, real: Tensor, weights: Tensor | float
     Args:
         cycled: stacks (B, C, H, W) in [-1, 1].
         real: the stacks they began as, same shape.
-        weights: of pixels, same shape, with a mean of 1; 1 as published.
+        weights: of pixels, of a shape that broadcasts to it; 1 as published.
     """
     return torch.mean(weights * torch.abs(cycled - real))
 
@@ -46,25 +46,35 @@ def identity_loss(identity: Tensor, real: Tensor, weights: Tensor | float = 1.0)
     Args:
         identity: stacks (B, C, H, W) in [-1, 1], G(y).
         real: the stacks y, same shape.
-        weights: of pixels, same shape, with a mean of 1; 1 as published.
+        weights: of pixels, of a shape that broadcasts to it; 1 as published.
     """
     return torch.mean(weights * torch.abs(identity - real))
 
 
-def level_weights(images: Tensor) -> Tensor:
-    """Return weights, (B, C, H, W), that let each level of HU of `images` count alike.
+def level_weights(images: Tensor, counted: Tensor | None = None) -> Tensor:
+    """Return weights, (B, C, H, W), by which each level of HU of an image counts alike.
 
-    What is rare and bright (bone, stones, oral contrast medium) then weighs no less than what is
-    common. Levels are `LEVELS` even parts of [-1, 1]. The mean is 1, or less where a level is so
-    rare that it would weigh over `MOST`. Not part of the published recipe.
+    What is rare and bright (bone, stones, oral contrast medium) then weighs more than its number,
+    up to `MOST` times. Levels are `LEVELS` even parts of [-1, 1], counted in each image by itself.
+    The mean of an image's weights is 1, or less where a level is so rare that it would weigh more.
+    Not part of the published recipe.
 
     Args:
         images: stacks (B, C, H, W) in [-1, 1].
+        counted: masks (B, 1, H, W), some of each image, of what is counted; the rest weighs
+            nothing. None: all.
     """
+    if counted is None:
+        counted = torch.ones_like(images[:, :1], dtype=torch.bool)
+    counts_too = counted.expand_as(images).flatten(1).float()
     level = ((images.clamp(-1.0, 1.0) + 1.0) * (LEVELS / 2)).long().clamp(max=LEVELS - 1)
-    counts = torch.bincount(level.flatten(), minlength=LEVELS).float()
-    even = level.numel() / counts.count_nonzero()
-    return (even / counts.clamp(min=1.0)).clamp(max=MOST)[level]
+    level = level.flatten(1)
+    of_level = images.new_zeros((len(images), LEVELS), dtype=torch.float32)
+    of_level.scatter_add_(1, level, counts_too)
+    together = counts_too.sum(1, keepdim=True)
+    even = together / of_level.count_nonzero(1)[:, None]
+    weights = (even / of_level.clamp(min=1.0)).clamp(max=MOST).gather(1, level) * counts_too
+    return (weights * (level.shape[1] / together)).view_as(images)
 
 
 def change_loss(fake: Tensor, real: Tensor) -> Tensor:

@@ -42,8 +42,24 @@ def test_each_level_of_hu_counts_alike() -> None:
     weights = level_weights(images)
     assert weights.mean().item() == pytest.approx(1.0)
     assert weights[images > 0].sum().item() == pytest.approx(weights[images < 0].sum().item())
-    images[0, 0, 0, 1:] = -0.5
-    assert level_weights(images.repeat(1, 1, 9, 9)).max().item() <= MOST
+    images[0, 0] = -0.5
+    images[0, 0, 0, 0] = 0.5
+    assert level_weights(images).max().item() == MOST
+
+
+def test_levels_are_counted_in_each_image_and_where_it_counts_alone() -> None:
+    images = torch.full((2, 1, 10, 10), -0.5)
+    images[:, 0, 0] = 0.5
+    images[1, 0, 5:] = 0.5
+    counted = torch.ones(2, 1, 10, 10, dtype=torch.bool)
+    counted[1, 0, 5:] = False  # where the other image would lend its level
+    weights = level_weights(images, counted)
+    assert weights.mean((1, 2, 3)).tolist() == pytest.approx([1.0, 1.0])
+    assert not weights[1, 0, 5:].any()
+    for image, weight, counts in zip(images, weights, counted, strict=True):
+        levels = [weight[counts & (image == level)].sum().item() for level in (0.5, -0.5)]
+        assert levels[0] == pytest.approx(levels[1])
+    assert torch.equal(weights[:1], level_weights(images[:1], counted[:1]))
 
 
 def test_the_total_is_the_sum_and_carries_each_gradient() -> None:

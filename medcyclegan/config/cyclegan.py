@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, Strict, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, Strict, model_validator
 
 from medcyclegan.config.networks import (
     DiscriminatorConfig,
@@ -19,6 +19,7 @@ Weight = Annotated[Number, Field(ge=0)]
 
 LEAST_VIEW_HU = 10.0  # narrower ones are steps, through which no gradient comes back
 MOST_VIEWS = 8
+LEAST_PASTED = 0.05  # of an image, of either domain: less is no image of it
 
 
 class ViewConfig(Section):
@@ -57,6 +58,12 @@ def _in_both_domains(value: Any) -> Any:
     return value
 
 
+def _share_pasted(share: float) -> float:
+    if share and not LEAST_PASTED <= share <= 1 - LEAST_PASTED:
+        raise ValueError(f"must be 0, or {LEAST_PASTED:g} to {1 - LEAST_PASTED:g}")
+    return share
+
+
 class CycleGANConfig(Section):
     """Two generators that undo each other, each against a discriminator of its target domain."""
 
@@ -73,12 +80,14 @@ class CycleGANConfig(Section):
     """Weight of the cycle-consistency loss; a number, or one for each image domain."""
     lambda_identity: Weight = 5.0
     """Weight of the identity loss, absolute (not a share of lambda_cycle)."""
-    pasted: Annotated[Number, Field(ge=0, lt=1)] = 0.0
+    pasted: Annotated[Number, AfterValidator(_share_pasted)] = 0.0
     """Share of an identity image that is of the target domain, in random blobs, the rest being of
-    the source: what is of the target stays in any company. 0 shows whole images, as published."""
+    the source: what is of the target stays in any company. 0 shows whole images, as published;
+    else 0.05 to 0.95."""
     balanced: bool = False
-    """Whether each level of HU counts alike in the cycle-consistency and identity losses, so that
-    bone, stones and oral contrast medium weigh no less than soft tissue; not in the paper."""
+    """Whether each level of HU, 1/32 of the window, counts alike in the cycle-consistency and
+    identity losses, rare ones up to 20 times their number: bone, stones, oral contrast medium; not
+    in the paper."""
     lambda_change: Weight = 0.0
     """Price on change, absolute; not in the paper, where it is 0. It holds still what need not
     change: tissue without contrast medium, differences between the two sets of patients."""
@@ -88,6 +97,15 @@ class CycleGANConfig(Section):
     """The network of both generators."""
     discriminator: DiscriminatorConfig = PatchGANConfig()
     """The network of both discriminators."""
+
+    @model_validator(mode="after")
+    def _pasted_for_something(self) -> CycleGANConfig:
+        if self.pasted and not self.lambda_identity:
+            raise ValueError(
+                "pasted images are for the identity loss, whose weight is 0: give lambda_identity, "
+                "or leave pasted out"
+            )
+        return self
 
     @property
     def crop_safe(self) -> bool:

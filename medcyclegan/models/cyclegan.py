@@ -20,7 +20,7 @@ from medcyclegan.losses import (
     level_weights,
 )
 from medcyclegan.models.image_pool import ImagePool
-from medcyclegan.models.pasting import paste
+from medcyclegan.models.pasting import paste, random_blobs
 from medcyclegan.networks import DISCRIMINATORS, GENERATORS, OUTPUTS, View, Viewed
 
 
@@ -88,15 +88,22 @@ class CycleGAN(nn.Module):
         return losses, fake
 
     def _identity_images(self, real: Pair[Tensor]) -> tuple[Pair[Tensor], Pair[Tensor | float]]:
-        """Return what each generator of a domain must keep, (B, C, H, W), and pixels' weights."""
+        """Return what each generator of a domain must keep, (B, C, H, W), and pixels' weights.
+
+        Where images are pasted, outlines are drawn from torch's global random state.
+        """
         if not self.config.pasted:
             return real, Pair(*map(self._weights, real))
-        shown, own = paste(real, self.config.pasted)
-        even = own / own.float().mean()
-        return shown, Pair(*(even * self._weights(images) for images in shown))
+        blobs = random_blobs(real.a, self.config.pasted)
+        own = Pair(blobs, blobs)
+        shown = paste(real, own)
+        return shown, Pair(*(self._weights(shown[i], own[i]) for i in range(2)))
 
-    def _weights(self, images: Tensor) -> Tensor | float:
-        return level_weights(images) if self.config.balanced else 1.0
+    def _weights(self, images: Tensor, counted: Tensor | None = None) -> Tensor | float:
+        """Return the weights of pixels in a mask, (B, 1, H, W), or of all; 0 elsewhere."""
+        if self.config.balanced:
+            return level_weights(images, counted)
+        return 1.0 if counted is None else counted / counted.float().mean()
 
     def discriminator_losses(self, real: Pair[Tensor], fake: Pair[Tensor]) -> Losses:
         """Return the discriminators' losses, halved (section 7.1), on real and pooled fakes."""

@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from medcyclegan.models.whole_batch import gather
+
 
 class ImagePool(nn.Module):
     """Keeps up to `size` images and hands back old ones half of the time.
@@ -37,7 +39,7 @@ class ImagePool(nn.Module):
         """
         if self.size == 0:
             return images
-        everyone, own = _of_all_processes(images)
+        everyone, own = gather(images)
         return torch.stack([self._exchange_one(image) for image in everyone][own])
 
     def _exchange_one(self, image: Tensor) -> Tensor:
@@ -57,19 +59,3 @@ class ImagePool(nn.Module):
     def set_extra_state(self, state: dict[str, Any]) -> None:
         """Take the pool's images from a checkpoint."""
         self.images = list(state["images"])
-
-
-def _of_all_processes(images: Tensor) -> tuple[Tensor, slice]:
-    """Return the images of all processes, and which of them are `images`.
-
-    Process r of n holds elements r, r + n, r + 2n, ... of the whole batch.
-    """
-    distributed = torch.distributed
-    if not (distributed.is_available() and distributed.is_initialized()):
-        return images, slice(None)
-    count = distributed.get_world_size()
-    gathered = [
-        torch.empty_like(images, memory_format=torch.contiguous_format) for _ in range(count)
-    ]
-    distributed.all_gather(gathered, images.contiguous())
-    return torch.stack(gathered, dim=1).flatten(0, 1), slice(distributed.get_rank(), None, count)

@@ -7,31 +7,34 @@ from torch import Tensor
 from torch.nn import functional
 
 from medcyclegan.domains import Pair
+from medcyclegan.models.whole_batch import own_part
 
 ACROSS = 8  # random values along each side: blobs are about an eighth as long
 
 
-def paste(real: Pair[Tensor], share: float) -> tuple[Pair[Tensor], Tensor]:
-    """Return identity images and where they are of their own domain: in random blobs.
+def paste(real: Pair[Tensor], own: Pair[Tensor]) -> Pair[Tensor]:
+    """Return identity images (B, C, H, W): each of its own domain in a mask, else of the other.
 
     A generator must keep what is of its target beside what is not, and learns to tell them apart
     by what they are, not by the company they are in (after CutMix, Yun et al. 2019,
-    arXiv:1905.04899). Blobs are drawn from torch's global random state.
+    arXiv:1905.04899).
 
     Args:
         real: stacks (B, C, H, W) of each domain.
-        share: of each image that is of its own domain; the rest is of the other's.
-
-    Returns:
-        Images (B, C, H, W), and a mask (B, 1, H, W) that holds for both.
+        own: masks (B, 1, H, W) of each.
     """
-    own = random_blobs(real.a, share)
-    return Pair(torch.where(own, real.a, real.b), torch.where(own, real.b, real.a)), own
+    return Pair(torch.where(own.a, real.a, real.b), torch.where(own.b, real.b, real.a))
 
 
 def random_blobs(like: Tensor, share: float) -> Tensor:
-    """Return masks (B, 1, H, W) of smooth random outline that cover `share` of each image."""
-    coarse = torch.randn(len(like), 1, ACROSS, ACROSS, device=like.device)
+    """Return masks (B, 1, H, W) of smooth random outline that cover `share` of each image.
+
+    Draws come from torch's global random state, for the batches of all processes; each takes those
+    of its own part.
+    """
+    processes, part = own_part()
+    shape = (processes * len(like), 1, ACROSS, ACROSS)
+    coarse = torch.randn(shape, device=like.device)[part]
     field = functional.interpolate(coarse, like.shape[-2:], mode="bicubic")
     least = field.flatten(1).quantile(1 - share, dim=1)
     return field > least.view(-1, 1, 1, 1)

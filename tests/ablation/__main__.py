@@ -27,7 +27,8 @@ def main(typed: Sequence[str] | None = None) -> int:
     options = parser.parse_args(typed)
     from medcyclegan.errors import MedCycleGANError
     from tests.ablation.jobs import is_done, jobs_of, work
-    from tests.ablation.rows import STAGES, check_stages
+    from tests.ablation.rows import check_stages
+    from tests.ablation.stages import STAGES
 
     try:
         check_stages(STAGES)

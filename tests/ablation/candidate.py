@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -22,7 +23,7 @@ from medcyclegan.losses import (
     identity_loss,
 )
 from medcyclegan.models.cyclegan import CycleGAN
-from medcyclegan.models.pasting import random_blobs
+from medcyclegan.models.pasting import paste, random_blobs
 from tests.ablation.pixel_norm import replace_norms
 from tests.ablation.terms import capped, mind_distance, variation
 
@@ -47,7 +48,7 @@ class Options(NamedTuple):
         enough: score from which on a fake asks for no change; 1 as published. A perfect
             discriminator answers 1 / (1 + r) to what is r times as frequent among fakes as in the
             domain, so that 1/3 lets be what only differs in frequency, up to twice (after Wu et al.
-            2019, arXiv:1903.01689).
+            2019, arXiv:1903.01689). Below 1, scores above it ask for nothing; at 1 they do.
         r1: weight of the squared gradient of discriminators' mean score on a real image, not halved
             (Mescheder et al. 2018, arXiv:1801.04406, equation 9).
         spectral: whether discriminators' convolutions have spectral norm 1 (Miyato et al. 2018,
@@ -109,7 +110,11 @@ class Candidate(CycleGAN):
     ) -> None:
         super().__init__(config, neighbors, window)
         self.options = options
-        self.zero = 0.0 if window is None else float(window.to_unit(torch.zeros(1))[0])  # 0 HU
+        self.bright = 1.0
+        if options.transplanted_hu:
+            if window is None or not config.pasted:
+                raise ValueError("what is transplanted needs a window, and images that are pasted")
+            self.bright = float(window.to_unit(np.array(options.transplanted_hu)))
         if options.pixel_norm:
             replace_norms(self.generators)
         methods = [self, *(CycleGAN(config, neighbors, window) for _ in range(1, options.scales))]
@@ -180,17 +185,12 @@ class Candidate(CycleGAN):
             return super()._identity_images(real)
         blobs = random_blobs(real.a, self.config.pasted)
         own = Pair(*(blobs | self._bright(images) for images in real))
-        shown = Pair(
-            torch.where(own.a, real.a, real.b),
-            torch.where(own.b, real.b, real.a),
-        )
-        even = [mask / mask.float().mean() for mask in own]
-        return shown, Pair(*(even[i] * self._weights(shown[i]) for i in range(2)))
+        shown = paste(real, own)
+        return shown, Pair(*(self._weights(shown[i], own[i]) for i in range(2)))
 
     def _bright(self, images: Tensor) -> Tensor:
         """Return where images (B, C, H, W) have something bright in or next to a pixel."""
-        least = self.options.transplanted_hu / UNIT_HU + self.zero
-        objects = (images > least).any(1, keepdim=True).float()
+        objects = (images > self.bright).any(1, keepdim=True).float()
         return functional.max_pool2d(objects, NEXT, 1, NEXT // 2) > 0
 
     def _noisy(self, images: Tensor) -> Tensor:

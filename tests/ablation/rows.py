@@ -1,4 +1,4 @@
-"""What is tried: a shared recipe, and stages of variants that differ from it by name."""
+"""The shared recipe, and rows: a variant of a stage, trained with a seed."""
 
 from __future__ import annotations
 
@@ -20,6 +20,35 @@ from tests.ablation.candidate import Candidate, Options
 
 NAME = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")  # of a stage or a variant: in paths and tables
 REFERENCES = "references"  # the stage of those who are not trained
+CODE = 2  # raised when networks or losses change: what was tried before is another recipe
+
+RECIPE: Mapping[str, Any] = {
+    "window": {"low_hu": -200, "high_hu": 600},
+    "slices": {"size": 96, "spacing_mm": 3.0, "neighbors": 1, "match_position": True},
+    "model": {
+        "kind": "cyclegan",
+        "output": "residual",
+        "views": [{"low_hu": -100, "high_hu": 200}],
+        "lambda_cycle": {"a": 0.5, "b": 0.5},
+        "lambda_identity": 1.0,
+        "lambda_change": 1.0,
+        "pool_size": 50,
+        "generator": {"kind": "light", "filters": 64, "blocks": 6, "norm": "batch"},
+        "discriminator": {"kind": "patchgan", "filters": 32, "layers": 3, "norm": "instance"},
+    },
+    "training": {
+        "batch_size": 2,
+        "learning_rate": 1.0e-3,
+        "discriminator_learning_rate": 1.0e-3,
+        "constant_fraction": 0.5,
+        "ema": 0.998,
+        "validation_fraction": 0,
+        "device": "cpu",
+        "threads": 1,
+        "workers": 0,
+        "log_every": 50,
+    },
+}
 
 
 class Cohort(NamedTuple):
@@ -91,6 +120,7 @@ class Row(NamedTuple):
     def tried(self) -> dict[str, Any]:
         """All that its figures depend on, as JSON has it."""
         tried = {
+            "code": CODE,
             "recipe": self.recipe,
             "minutes": self.stage.minutes,
             "seed": self.seed,
@@ -175,129 +205,3 @@ def check_stages(stages: Sequence[Stage]) -> None:
             taken.add(name)
         for row in rows_of(stage):
             row.config(Path(), Path(row.name), steps=1)
-
-
-RECIPE: Mapping[str, Any] = {
-    "window": {"low_hu": -200, "high_hu": 600},
-    "slices": {"size": 96, "spacing_mm": 3.0, "neighbors": 1, "match_position": True},
-    "model": {
-        "kind": "cyclegan",
-        "output": "residual",
-        "views": [{"low_hu": -100, "high_hu": 200}],
-        "lambda_cycle": {"a": 0.5, "b": 0.5},
-        "lambda_identity": 1.0,
-        "lambda_change": 1.0,
-        "pool_size": 50,
-        "generator": {"kind": "light", "filters": 64, "blocks": 6, "norm": "batch"},
-        "discriminator": {"kind": "patchgan", "filters": 32, "layers": 3, "norm": "instance"},
-    },
-    "training": {
-        "batch_size": 2,
-        "learning_rate": 1.0e-3,
-        "discriminator_learning_rate": 1.0e-3,
-        "constant_fraction": 0.5,
-        "ema": 0.998,
-        "validation_fraction": 0,
-        "device": "cpu",
-        "threads": 1,
-        "workers": 0,
-        "log_every": 50,
-    },
-}
-
-DEVELOPMENT = Cohort(seed=101)
-RESNET = {"kind": "resnet", "filters": 16, "blocks": 4, "norm": "batch"}
-
-STAGES: tuple[Stage, ...] = (
-    Stage(
-        name="screen",
-        question="What does each thing do by itself?",
-        minutes=10,
-        seeds=(0,),
-        cohort=DEVELOPMENT,
-        base={},
-        variants={
-            "base": {},
-            "resnet": {"model.generator": RESNET},
-            "pasted": {"model.pasted": 0.5},
-            "cycle-doses": {"model.lambda_cycle.b": 2.0, "candidate.doses": [0.4, 2.0]},
-            "balanced-doses": {
-                "model.lambda_cycle.b": 2.0,
-                "candidate.doses": [0.4, 2.0],
-                "model.balanced": True,
-            },
-            "pasted-balanced": {"model.pasted": 0.5, "model.balanced": True},
-            "neighbors-3": {"slices.neighbors": 3},
-            "norm-instance": {"model.generator.norm": "instance"},
-            "views-none": {"model.views": []},
-            "price-3": {"model.lambda_change": 3.0},
-        },
-    ),
-    Stage(
-        name="stacked",
-        question="What does each thing add to the best of the screen?",
-        minutes=10,
-        seeds=(0,),
-        cohort=DEVELOPMENT,
-        base={"model.pasted": 0.5, "model.balanced": True},
-        variants={
-            "stacked": {},
-            "resnet": {"model.generator": RESNET},
-            "views-two": {
-                "model.views": [{"low_hu": -100, "high_hu": 200}, {"low_hu": 100, "high_hu": 400}]
-            },
-            "doses": {"model.lambda_cycle.b": 2.0, "candidate.doses": [0.4, 2.0]},
-            "price-3": {"model.lambda_change": 3.0},
-            "identity-5": {"model.lambda_identity": 5.0},
-            "forgets": {"model.lambda_cycle.b": 2.0, "candidate.cycle_noise_hu": 20.0},
-            "outward": {"candidate.outward": 4.0},
-            "transplanted": {"candidate.transplanted_hu": 100.0},
-            "remembers": {
-                "model.lambda_cycle": {"a": 2.0, "b": 2.0},
-                "candidate.cycle_noise_hu": 20.0,
-            },
-            "judges-of-34": {"model.discriminator.layers": 2},
-            "judges-of-16": {"model.discriminator.layers": 1},
-            "enough-third": {"candidate.enough": 0.33},
-            "enough-fifth": {"candidate.enough": 0.2},
-            "norm-pixel": {"candidate.pixel_norm": True},
-            "two-scales": {"candidate.scales": 2},
-            "direct": {"model.output": "direct"},
-            "unmatched": {"slices.match_position": False},
-            "neighbors-5": {"slices.neighbors": 5},
-            "window-soft": {"window": {"low_hu": -160, "high_hu": 400}},
-            "mind": {"candidate.mind": 1.0},
-            "variation": {"candidate.variation": 0.5},
-            "r1": {"candidate.r1": 1.0},
-            "spectral": {"candidate.spectral": True},
-            "judged-noise": {"candidate.judged_noise_hu": 30.0},
-            "no-average": {"training.ema": 0.0},
-            "wide-shallow": {"model.generator.filters": 96, "model.generator.blocks": 3},
-            "narrow-deep": {"model.generator.filters": 48, "model.generator.blocks": 10},
-            "unet": {
-                "model.generator": {"kind": "unet", "filters": 12, "depth": 3, "norm": "batch"}
-            },
-            "cycle-equal-10": {"model.lambda_cycle": {"a": 10.0, "b": 10.0}},
-        },
-    ),
-    Stage(
-        name="final",
-        question="Which of the finalists wins in an hour?",
-        minutes=60,
-        seeds=(0, 1, 2),
-        cohort=DEVELOPMENT,
-        base={
-            "model.pasted": 0.5,
-            "model.balanced": True,
-            "model.lambda_identity": 5.0,
-        },
-        variants={
-            "steady": {},
-            "lenient": {
-                "model.lambda_cycle": {"a": 2.0, "b": 2.0},
-                "candidate.cycle_noise_hu": 20.0,
-                "candidate.enough": 0.33,
-            },
-        },
-    ),
-)

@@ -18,7 +18,8 @@ from tests.ablation.document import COLUMNS, Cells, Key, add_rows, cells, read_k
 from tests.ablation.figures import Figures, find
 from tests.ablation.jobs import FIGURES, Measuring, Training, is_done, jobs_of, work
 from tests.ablation.patients import unseen, write_training
-from tests.ablation.rows import STAGES, Cohort, Row, Stage, check_stages, override, rows_of
+from tests.ablation.rows import Cohort, Row, Stage, check_stages, override, rows_of
+from tests.ablation.stages import STAGES
 from tests.ablation.training import train_row
 
 COHORT = Cohort(seed=5, contrast=2, noncontrast=3, test=3, size=64, slices=6)

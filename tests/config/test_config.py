@@ -18,6 +18,7 @@ from medcyclegan.config import (
     parse_model,
     shipped_configs,
 )
+from medcyclegan.config.cyclegan import DomainWeights
 from medcyclegan.config.networks import ResnetConfig, UnetConfig
 from medcyclegan.errors import ConfigError
 
@@ -61,17 +62,21 @@ def test_the_contracts_example_is_shipped() -> None:
     assert (config.domains.a.name, config.domains.b.name) == ("contrast", "noncontrast")
     assert (config.window.low_hu, config.window.high_hu) == (-200, 600)
     assert (config.slices.size, config.slices.spacing_mm, config.slices.neighbors) == (256, 1.5, 1)
-    assert config.model.output == "residual"
+    assert (config.model.output, config.model.generator.kind) == ("residual", "light")
+    assert config.model.lambda_cycle == DomainWeights(a=0.5, b=0.5)
+    assert (config.model.lambda_identity, config.model.lambda_change) == (5, 1)
+    assert (config.model.pasted, config.model.balanced) == (0.5, True)
     assert (config.training.steps, config.training.batch_size) == (100_000, 4)
+    assert (config.training.learning_rate, config.training.ema) == (1e-3, 0.998)
 
 
-def test_the_two_recipes_differ_in_size_width_depth_batch_and_steps_alone() -> None:
+def test_the_two_recipes_differ_in_size_width_depth_and_steps_alone() -> None:
     large, small = (load_config(f"ct_contrast{name}.yaml").model_dump() for name in ("", "_small"))
     for config in (large, small):
         del config["output"], config["slices"]["size"], config["slices"]["spacing_mm"]
         del config["model"]["generator"]["filters"], config["model"]["generator"]["blocks"]
         del config["model"]["discriminator"]["filters"]
-        del config["training"]["steps"], config["training"]["batch_size"]
+        del config["training"]["steps"]
     assert large == small
 
 
@@ -138,6 +143,9 @@ def test_defaults_fill_what_is_left_out() -> None:
             "model.views=[{low_hu: 0}]",
             "--set model.views: model.views.0.high_hu: is missing",
         ),
+        ("model.pasted=0.01", "model.pasted: must be 0, or 0.05 to 0.95"),
+        ("model.pasted=1", "model.pasted: must be 0, or 0.05 to 0.95"),
+        ("model={pasted: 0.5, lambda_identity: 0}", "pasted images are for the identity loss"),
         ("model.views=wide", "--set model.views: must be a list of sections, got 'wide'"),
         ("model.views=[{low_hu: -200, high_hu: 600}]", "is no narrower part of the window"),
         ("model.views=[{low: 2}]", "model.views.0.low: unknown key (did you mean 'low_hu'?)"),

@@ -72,15 +72,19 @@ def test_a_price_on_change_is_paid_by_what_was_changed() -> None:
     }
 
 
-def test_pasted_images_are_kept_where_they_are_of_the_target() -> None:
-    losses, _ = with_plain_networks(pasted=0.5, lambda_identity=5).generator_losses(REAL)
-    assert float(losses["identity_a"]) == 5 * abs(3 * 1 - 1)  # b_to_a, where real.a is shown
-    assert float(losses["identity_b"]) == 5 * 10  # a_to_b, where real.b is shown
+@pytest.mark.parametrize("balanced", [False, True])
+def test_pasted_images_are_kept_where_they_are_of_the_target(balanced: bool) -> None:
+    model = with_plain_networks(pasted=0.5, lambda_identity=5, balanced=balanced)
+    real = Pair(torch.full((2, 1, 8, 8), 0.2), torch.full((2, 1, 8, 8), 0.6))
+    model.generators["a_to_b"] = Does(lambda x: x * 2)
+    losses, _ = model.generator_losses(real)
+    assert float(losses["identity_a"]) == pytest.approx(5 * 0.4)  # 3 x, where real.a is shown
+    assert float(losses["identity_b"]) == pytest.approx(5 * 0.6)  # 2 x, where real.b is shown
 
 
 def test_rare_levels_weigh_more_in_what_is_kept_and_in_cycles() -> None:
     real = Pair(REAL.a.clone(), REAL.b.clone())
-    real.a[0, 0, 0] = -0.5  # an eighth of all pixels
+    real.a[:, 0, 0] = -0.5  # a quarter of all pixels
     model = with_plain_networks(balanced=True, lambda_cycle=1, lambda_identity=1)
     losses, _ = model.generator_losses(real)
     assert float(losses["identity_a"]) == pytest.approx((abs(3 * 1 - 1) + abs(-1.5 + 0.5)) / 2)

@@ -39,6 +39,8 @@ TIMEOUT = 120
 CPU = EngineOptions(device="cpu")
 MODEL: dict[str, Any] = {
     "kind": "cyclegan",
+    "pasted": 0.5,
+    "balanced": True,
     "pool_size": 3,
     "generator": {"kind": "resnet", "filters": 2, "blocks": 1},
     "discriminator": {"kind": "patchgan", "filters": 2, "layers": 1},
