@@ -1,0 +1,50 @@
+"""An output that can do no more than contrast medium: dense tissue gains HU, or loses some."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from medcyclegan.networks.output import CHANGE_BOUND
+
+RAMP_HU = 20.0  # above the floor, over which a change becomes free
+
+
+class EnhancementOutput(nn.Module):
+    """Input plus a change of one sign, where the input is above a floor, and not below the floor.
+
+    Contrast medium makes nothing darker, and what is as light as water or fat takes up none of it:
+    to take it out can turn no liver into lung and no muscle into fat. What decides is the input
+    after a 3 x 3 binomial filter, so that noise does not.
+
+    Args:
+        network: maps (B, C, H, W) to an unbounded map of that shape.
+        floor: what stays as it is, on the scale of [-1, 1].
+        ramp: above it, over which a change becomes free.
+        sign: 1 puts contrast medium in, -1 takes it out.
+    """
+
+    def __init__(self, network: nn.Module, *, floor: float, ramp: float, sign: int) -> None:
+        super().__init__()
+        self.network = network
+        self.floor = floor
+        self.ramp = ramp
+        self.sign = sign
+        side = torch.tensor([1.0, 2.0, 1.0]) / 4
+        self.register_buffer("filter", (side[:, None] * side)[None, None], persistent=False)
+
+    def forward(self, slices: Tensor) -> Tensor:
+        """Return stacks of the other domain, (B, C, H, W) in [-1, 1], of such stacks."""
+        above = (self._smooth(slices) - self.floor).clamp(min=0.0)
+        size = (self.sign * CHANGE_BOUND * torch.tanh(self.network(slices))).clamp(min=0.0)
+        if self.sign < 0:
+            image = slices - torch.minimum(size, above)
+        else:
+            image = slices + size * (above / self.ramp).clamp(max=1.0)
+        return image + (image.detach().clamp(-1.0, 1.0) - image.detach())
+
+    def _smooth(self, slices: Tensor) -> Tensor:
+        weight = self.get_buffer("filter").expand(slices.shape[1], 1, 3, 3)
+        padded = functional.pad(slices, (1, 1, 1, 1), mode="replicate")
+        return functional.conv2d(padded, weight.to(slices), groups=slices.shape[1])
