@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -9,6 +11,28 @@ from torch.nn import functional
 from medcyclegan.networks.output import CHANGE_BOUND
 
 RAMP_HU = 20.0  # above the floor, over which a change becomes free
+
+
+class _Between(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, size: Tensor, most: Tensor) -> Tensor:
+        ctx.save_for_backward(size, most)
+        return torch.minimum(size.clamp(min=0.0), most)
+
+    @staticmethod
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None]:
+        size, most = ctx.saved_tensors
+        outward = ((size < 0) & (slope > 0)) | ((size > most) & (slope < 0))
+        return slope.masked_fill(outward, 0.0), None
+
+
+def between(size: Tensor, most: Tensor) -> Tensor:
+    """Return `size` clamped to [0, most]; gradients pass but what would push it further out.
+
+    A clamp lets none pass, and what begins outside never comes back.
+    """
+    clamped: Tensor = _Between.apply(size, most)  # type: ignore[no-untyped-call]
+    return clamped
 
 
 class EnhancementOutput(nn.Module):
@@ -37,11 +61,12 @@ class EnhancementOutput(nn.Module):
     def forward(self, slices: Tensor) -> Tensor:
         """Return stacks of the other domain, (B, C, H, W) in [-1, 1], of such stacks."""
         above = (self._smooth(slices) - self.floor).clamp(min=0.0)
-        size = (self.sign * CHANGE_BOUND * torch.tanh(self.network(slices))).clamp(min=0.0)
+        size = self.sign * CHANGE_BOUND * torch.tanh(self.network(slices))
         if self.sign < 0:
-            image = slices - torch.minimum(size, above)
+            image = slices - between(size, above)
         else:
-            image = slices + size * (above / self.ramp).clamp(max=1.0)
+            free = (above / self.ramp).clamp(max=1.0)
+            image = slices + free * between(size, torch.full_like(size, CHANGE_BOUND))
         return image + (image.detach().clamp(-1.0, 1.0) - image.detach())
 
     def _smooth(self, slices: Tensor) -> Tensor:

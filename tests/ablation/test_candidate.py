@@ -15,7 +15,7 @@ from medcyclegan.intensity import Window
 from medcyclegan.losses import total
 from medcyclegan.models.cyclegan import CycleGAN
 from tests.ablation.candidate import Candidate, Options
-from tests.ablation.enhancement import EnhancementOutput
+from tests.ablation.enhancement import EnhancementOutput, between
 from tests.ablation.pixel_norm import PixelNorm
 from tests.ablation.terms import capped, mind_distance, variation
 
@@ -135,6 +135,16 @@ def test_contrast_medium_is_taken_from_what_is_dense_alone_and_not_below_the_flo
         network = Asks(asked)
         output = EnhancementOutput(network, floor=0.0, ramp=0.05, sign=sign)(stack)
         assert output[0, 0, 3, middle].tolist() == pytest.approx(wanted, abs=1e-5)
+
+
+def test_what_lies_outside_can_come_back_and_goes_no_further() -> None:
+    size, most = (
+        torch.tensor([-1.0, -1.0, 0.5, 3.0, 3.0], requires_grad=True),
+        torch.full((5,), 2.0),
+    )
+    (between(size, most) * torch.tensor([1.0, -1.0, 1.0, 1.0, -1.0])).sum().backward()
+    assert size.grad is not None
+    assert size.grad.tolist() == [0, -1, 1, 1, 0]
 
 
 def test_a_pixel_is_normed_by_itself() -> None:
