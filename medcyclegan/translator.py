@@ -38,6 +38,7 @@ SPACING_TOLERANCE = 0.01  # relative; a direct output may be this far from its t
 HOW_TO = f"give a run folder, a model folder, or its {WEIGHTS} with {CARD} beside"
 
 Output = Literal["residual", "direct"]
+CHANGING = ("residual", "enhancement")  # outputs of our methods that are a change of the input
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ class Translator:
             spacing_mm=card.spacing_mm,
             neighbors=card.neighbors,
             domains=card.domains,
-            output="residual" if card.model.get("output") == "residual" else "direct",
+            output="residual" if card.model.get("output") in CHANGING else "direct",
             size=card.size,
             identity=identity,
             device=device,

@@ -57,6 +57,10 @@ class Config(Section):
                 partial(self.model.check_views, self.window.low_hu, self.window.high_hu),
                 "model.views",
             ),
+            (
+                partial(self.model.check_floor, self.window.low_hu, self.window.high_hu),
+                "model.output",
+            ),
         ):
             try:
                 check()

@@ -19,6 +19,8 @@ Weight = Annotated[Number, Field(ge=0)]
 
 LEAST_VIEW_HU = 10.0  # narrower ones are steps, through which no gradient comes back
 MOST_VIEWS = 8
+FLOOR_HU = 0.0  # water: what is no denser takes up no contrast medium
+RAMP_HU = 20.0  # above it, over which a change becomes free
 LEAST_PASTED = 0.05  # of an image, of either domain: less is no image of it
 
 
@@ -68,8 +70,13 @@ class CycleGANConfig(Section):
     """Two generators that undo each other, each against a discriminator of its target domain."""
 
     kind: Literal["cyclegan"] = "cyclegan"
-    output: Literal["residual", "direct"] = "residual"
-    """What a generator predicts: a bounded change of HU, or the whole image, as published."""
+    output: Literal["residual", "enhancement", "direct"] = "residual"
+    """What a generator predicts: a bounded change of HU; one that contrast medium can make, where
+    one domain has it and the other has not; or the whole image, as published."""
+    enhanced: Literal["a", "b"] = "a"
+    """The domain with contrast medium, for `output: enhancement`. Translated to the other, no voxel
+    gains HU, none falls below 0 HU, and what lies below stays; translated to this, none loses HU,
+    and what lies below 0 HU stays."""
     views: Annotated[tuple[ViewConfig, ...], Strict(False), Field(max_length=MOST_VIEWS)] = ()
     """Narrower windows, {low_hu: , high_hu: } each, through which all networks see slices, too:
     livers of 60 and 110 HU are far from each other in one of 300 HU, and near in one of 800."""
@@ -133,6 +140,24 @@ class CycleGANConfig(Section):
                     f"{view.low_hu:g} to {view.high_hu:g} HU is no narrower part of the window, "
                     f"{low_hu:g} to {high_hu:g}"
                 )
+
+    def check_floor(self, low_hu: float, high_hu: float) -> None:
+        """Check that the window shows what contrast medium goes into.
+
+        Args:
+            low_hu: lower end of the window.
+            high_hu: its upper end.
+
+        Raises:
+            ValueError: it does not.
+        """
+        if self.output == "enhancement" and not (
+            low_hu <= FLOOR_HU and high_hu > FLOOR_HU + RAMP_HU
+        ):
+            raise ValueError(
+                f"output: enhancement needs a window from {FLOOR_HU:g} HU or less to over "
+                f"{FLOOR_HU + RAMP_HU:g}, not {low_hu:g} to {high_hu:g}"
+            )
 
     def check_size(self, size: int) -> None:
         """Check that the networks can be trained on slices of `size` x `size` pixels.

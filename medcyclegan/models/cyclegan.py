@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from medcyclegan.config.cyclegan import CycleGANConfig
+from medcyclegan.config.cyclegan import FLOOR_HU, RAMP_HU, CycleGANConfig
 from medcyclegan.domains import DIRECTIONS, DOMAINS, Direction, Domain, Pair
 from medcyclegan.intensity import Window
 from medcyclegan.losses import (
@@ -21,7 +21,14 @@ from medcyclegan.losses import (
 )
 from medcyclegan.models.image_pool import ImagePool
 from medcyclegan.models.pasting import paste, random_blobs
-from medcyclegan.networks import DISCRIMINATORS, GENERATORS, OUTPUTS, View, Viewed
+from medcyclegan.networks import (
+    DISCRIMINATORS,
+    GENERATORS,
+    OUTPUTS,
+    EnhancementOutput,
+    View,
+    Viewed,
+)
 
 
 class CycleGAN(nn.Module):
@@ -36,7 +43,8 @@ class CycleGAN(nn.Module):
         window: HU that [-1, 1] stands for; networks with views must know it.
 
     Raises:
-        ValueError: a view is no part of the window, or there are views and no window.
+        ValueError: a view is no part of the window, or views or the output need a window and there
+            is none, or one that does not fit.
     """
 
     def __init__(
@@ -48,10 +56,9 @@ class CycleGAN(nn.Module):
         channels = neighbors * (1 + len(views))
         generator = config.generator.model_dump(exclude={"kind"}) | {"out_channels": neighbors}
         network = GENERATORS[config.generator.kind]
-        output = OUTPUTS[config.output]
         networks = {direction: network(channels, **generator) for direction in DIRECTIONS}
         self.generators = nn.ModuleDict(
-            {d: output(_viewed(networks[d], views)) for d in DIRECTIONS}
+            {d: _with_output(_viewed(networks[d], views), d, config, window) for d in DIRECTIONS}
         )
         self.multiple = networks["a_to_b"].multiple
         judge = DISCRIMINATORS[config.discriminator.kind]
@@ -145,6 +152,21 @@ def _views(config: CycleGANConfig, window: Window | None) -> list[View]:
     config.check_views(window.low_hu, window.high_hu)
     ends = [np.array([view.low_hu, view.high_hu]) for view in config.views]
     return [(float(low), float(high)) for low, high in map(window.to_unit, ends)]
+
+
+def _with_output(
+    network: nn.Module, direction: Direction, config: CycleGANConfig, window: Window | None
+) -> nn.Module:
+    if config.output != "enhancement":
+        return OUTPUTS[config.output](network)
+    if window is None:
+        raise ValueError("the window must be given: what contrast medium can do is told in HU")
+    config.check_floor(window.low_hu, window.high_hu)
+    floor, ramp_end = map(float, window.to_unit(np.array([FLOOR_HU, FLOOR_HU + RAMP_HU])))
+    takes_out = direction.startswith(config.enhanced)
+    return EnhancementOutput(
+        network, floor=floor, ramp=ramp_end - floor, sign=-1 if takes_out else 1
+    )
 
 
 def _viewed(network: nn.Module, views: Sequence[View]) -> nn.Module:

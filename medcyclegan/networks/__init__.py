@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from torch import nn
 
+from medcyclegan.networks.enhancement import EnhancementOutput
 from medcyclegan.networks.light import LightGenerator
 from medcyclegan.networks.output import DirectOutput, ResidualOutput
 from medcyclegan.networks.patchgan import PatchDiscriminator
@@ -31,6 +32,7 @@ __all__ = [
     "GENERATORS",
     "OUTPUTS",
     "DirectOutput",
+    "EnhancementOutput",
     "LightGenerator",
     "PatchDiscriminator",
     "ResidualOutput",

@@ -24,7 +24,6 @@ from medcyclegan.losses import (
 )
 from medcyclegan.models.cyclegan import CycleGAN
 from medcyclegan.models.pasting import paste, random_blobs
-from tests.ablation.enhancement import RAMP_HU, EnhancementOutput
 from tests.ablation.pixel_norm import replace_norms
 from tests.ablation.terms import capped, mind_distance, variation
 
@@ -58,8 +57,6 @@ class Options(NamedTuple):
             2018, arXiv:1711.11585, section 3.2).
         judged_noise_hu: greatest noise on all that discriminators see (Sonderby et al. 2017,
             arXiv:1610.04490).
-        floor_hu: what generators leave as it is, and below which they take nothing away; see
-            `EnhancementOutput`. None: the config's output, which may change anything.
         pixel_norm: whether generators have it in place of batch norm.
     """
 
@@ -75,7 +72,6 @@ class Options(NamedTuple):
     spectral: bool = False
     scales: int = 1
     judged_noise_hu: float = 0.0
-    floor_hu: float | None = None
     pixel_norm: bool = False
 
 
@@ -119,9 +115,6 @@ class Candidate(CycleGAN):
             if window is None or not config.pasted:
                 raise ValueError("what is transplanted needs a window, and images that are pasted")
             self.bright = float(window.to_unit(np.array(options.transplanted_hu)))
-        if options.floor_hu is not None:
-            assert window is not None
-            self.generators = _enhancing(self.generators, options.floor_hu, window)
         if options.pixel_norm:
             replace_norms(self.generators)
         methods = [self, *(CycleGAN(config, neighbors, window) for _ in range(1, options.scales))]
@@ -210,19 +203,6 @@ class Candidate(CycleGAN):
             draw = torch.rand(len(fake), 1, 1, 1, device=fake.device)
             fake = (real + low * (high / low) ** draw * (fake - real)).clamp(-1.0, 1.0)
         return fake
-
-
-def _enhancing(generators: nn.ModuleDict, floor_hu: float, window: Window) -> nn.ModuleDict:
-    """Return generators whose output can only do what contrast medium does; a has it."""
-    floor, ramp = (float(x) for x in window.to_unit(np.array([floor_hu, floor_hu + RAMP_HU])))
-    return nn.ModuleDict(
-        {
-            direction: EnhancementOutput(
-                generator.get_submodule("network"), floor=floor, ramp=ramp - floor, sign=sign
-            )
-            for (direction, generator), sign in zip(generators.items(), (-1, 1), strict=True)
-        }
-    )
 
 
 def _judge(discriminators: list[nn.Module], options: Options) -> Judge:

@@ -222,7 +222,7 @@ def _translator(row: Row, run: Path) -> Translator:
         spacing_mm=config.slices.spacing_mm,
         neighbors=config.slices.neighbors,
         domains=Pair(config.domains.a.name, config.domains.b.name),
-        output=config.model.output,
+        output="direct" if config.model.output == "direct" else "residual",
         size=config.slices.size,
     )
 

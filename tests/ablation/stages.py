@@ -59,8 +59,11 @@ STAGES: tuple[Stage, ...] = (
             "judges-of-16": {"model.discriminator.layers": 1},
             "enough-third": {"candidate.enough": 0.33},
             "enough-fifth": {"candidate.enough": 0.2},
-            "enhancing": {"candidate.floor_hu": 0.0},
-            "enhancing-steady": {"candidate.floor_hu": 0.0, "model.lambda_identity": 5.0},
+            "enhancement": {"model.output": "enhancement"},
+            "enhancement-identity-5": {
+                "model.output": "enhancement",
+                "model.lambda_identity": 5.0,
+            },
             "norm-pixel": {"candidate.pixel_norm": True},
             "two-scales": {"candidate.scales": 2},
             "direct": {"model.output": "direct"},

@@ -15,7 +15,6 @@ from medcyclegan.intensity import Window
 from medcyclegan.losses import total
 from medcyclegan.models.cyclegan import CycleGAN
 from tests.ablation.candidate import Candidate, Options
-from tests.ablation.enhancement import EnhancementOutput, between
 from tests.ablation.pixel_norm import PixelNorm
 from tests.ablation.terms import capped, mind_distance, variation
 
@@ -28,17 +27,6 @@ CONFIG = CycleGANConfig.model_validate(
         "discriminator": {"filters": 2, "layers": 1},
     }
 )
-
-
-class Asks(nn.Module):
-    """A network that asks for one change everywhere."""
-
-    def __init__(self, change: float) -> None:
-        super().__init__()
-        self.change = change
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return torch.full_like(images, self.change)
 
 
 def stacks(seed: int = 0, neighbors: int = 1) -> Pair[torch.Tensor]:
@@ -120,31 +108,6 @@ def test_a_fake_that_is_good_enough_asks_for_nothing() -> None:
         scores = torch.tensor([0.5, 0.0], requires_grad=True)
         slopes.append(torch.autograd.grad(model._adversarial(scores), scores)[0].tolist())
     assert slopes == [[-0.5, -1.0], [0.0, -1.0]]
-
-
-def test_contrast_medium_is_taken_from_what_is_dense_alone_and_not_below_the_floor() -> None:
-    stack = torch.tensor([-0.9, -0.1, 0.1, 0.8]).view(1, 1, 1, 4).repeat_interleave(6, 3)
-    stack = stack.expand(1, 1, 6, 24)
-    middle = slice(2, None, 6)
-    for asked, sign, wanted in (
-        (-5.0, -1, [-0.9, -0.1, 0.0, 0.0]),
-        (5.0, -1, [-0.9, -0.1, 0.1, 0.8]),
-        (5.0, 1, [-0.9, -0.1, 1.0, 1.0]),
-        (-5.0, 1, [-0.9, -0.1, 0.1, 0.8]),
-    ):
-        network = Asks(asked)
-        output = EnhancementOutput(network, floor=0.0, ramp=0.05, sign=sign)(stack)
-        assert output[0, 0, 3, middle].tolist() == pytest.approx(wanted, abs=1e-5)
-
-
-def test_what_lies_outside_can_come_back_and_goes_no_further() -> None:
-    size, most = (
-        torch.tensor([-1.0, -1.0, 0.5, 3.0, 3.0], requires_grad=True),
-        torch.full((5,), 2.0),
-    )
-    (between(size, most) * torch.tensor([1.0, -1.0, 1.0, 1.0, -1.0])).sum().backward()
-    assert size.grad is not None
-    assert size.grad.tolist() == [0, -1, 1, 1, 0]
 
 
 def test_a_pixel_is_normed_by_itself() -> None:

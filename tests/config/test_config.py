@@ -146,6 +146,7 @@ def test_defaults_fill_what_is_left_out() -> None:
         ("model.pasted=0.01", "model.pasted: must be 0, or 0.05 to 0.95"),
         ("model.pasted=1", "model.pasted: must be 0, or 0.05 to 0.95"),
         ("model={pasted: 0.5, lambda_identity: 0}", "pasted images are for the identity loss"),
+        ("model.enhanced=c", "model.enhanced: must be 'a' or 'b'"),
         ("model.views=wide", "--set model.views: must be a list of sections, got 'wide'"),
         ("model.views=[{low_hu: -200, high_hu: 600}]", "is no narrower part of the window"),
         ("model.views=[{low: 2}]", "model.views.0.low: unknown key (did you mean 'low_hu'?)"),

@@ -275,3 +275,18 @@ def test_all_networks_see_the_views_of_the_window() -> None:
     for one in seen:
         assert torch.equal(one[:, :3], stacks)
         assert torch.allclose(one[:, 3:], torch.zeros_like(stacks), atol=1e-6)
+
+
+@pytest.mark.parametrize(("enhanced", "signs"), [("a", [-1, 1]), ("b", [1, -1])])
+def test_contrast_medium_is_taken_from_the_domain_that_has_it(
+    enhanced: str, signs: list[int]
+) -> None:
+    config = parse_model(TINY | {"output": "enhancement", "enhanced": enhanced})
+    model = CycleGAN(config, window=Window(-200, 600))
+    outputs = [model.generators[direction] for direction in DIRECTIONS]
+    assert [output.sign for output in outputs] == signs
+    assert [output.floor for output in outputs] == [-0.5, -0.5]  # 0 HU
+    with pytest.raises(ValueError, match="the window must be given"):
+        CycleGAN(config)
+    with pytest.raises(ValueError, match="from 0 HU or less to over 20, not 10 to 600"):
+        CycleGAN(config, window=Window(10, 600))

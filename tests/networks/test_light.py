@@ -25,10 +25,10 @@ def test_it_has_as_many_weights_as_by_hand() -> None:
     network = LightGenerator(filters=8, blocks=2)
     stem = 9 * 16 * 8 + 2 * 8
     block = (9 * 8 + 2 * 8) + (8 * 16 + 2 * 16) + (16 * 8 + 2 * 8)
-    apart = 8 * 64 + 2 * 4
-    ending = (9 * 4 + 8) + (9 * 8 * 4 + 8) + 9 * 4 + 1
+    far = 8 * 16 + 2 * 16
+    ending = (9 * 8 + 2 * 8) + (9 * (16 + 8) * 8 + 2 * 8) + 9 * 8 + 1
     count = sum(parameter.numel() for parameter in network.parameters())
-    assert count == stem + 2 * block + apart + ending
+    assert count == stem + 2 * block + far + ending
 
 
 @pytest.mark.parametrize("norm", ["instance", "batch"])

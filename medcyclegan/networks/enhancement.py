@@ -8,9 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from medcyclegan.networks.output import CHANGE_BOUND
-
-RAMP_HU = 20.0  # above the floor, over which a change becomes free
+from medcyclegan.networks.output import CHANGE_BOUND, begin_near_identity, within_window
 
 
 class _Between(torch.autograd.Function):
@@ -38,12 +36,12 @@ def between(size: Tensor, most: Tensor) -> Tensor:
 class EnhancementOutput(nn.Module):
     """Input plus a change of one sign, where the input is above a floor, and not below the floor.
 
-    Contrast medium makes nothing darker, and what is as light as water or fat takes up none of it:
-    to take it out can turn no liver into lung and no muscle into fat. What decides is the input
-    after a 3 x 3 binomial filter, so that noise does not.
+    Contrast medium makes nothing darker, and what is no denser than water takes up none of it: to
+    take it out can turn no liver into lung and no muscle into fat. What decides is the input after
+    a 3 x 3 binomial filter, so that noise does not. The head begins as that of `ResidualOutput`.
 
     Args:
-        network: maps (B, C, H, W) to an unbounded map of that shape.
+        network: maps (B, C, H, W) to an unbounded map of that shape; its last layer is `head`.
         floor: what stays as it is, on the scale of [-1, 1].
         ramp: above it, over which a change becomes free.
         sign: 1 puts contrast medium in, -1 takes it out.
@@ -52,6 +50,7 @@ class EnhancementOutput(nn.Module):
     def __init__(self, network: nn.Module, *, floor: float, ramp: float, sign: int) -> None:
         super().__init__()
         self.network = network
+        begin_near_identity(network)
         self.floor = floor
         self.ramp = ramp
         self.sign = sign
@@ -61,13 +60,13 @@ class EnhancementOutput(nn.Module):
     def forward(self, slices: Tensor) -> Tensor:
         """Return stacks of the other domain, (B, C, H, W) in [-1, 1], of such stacks."""
         above = (self._smooth(slices) - self.floor).clamp(min=0.0)
-        size = self.sign * CHANGE_BOUND * torch.tanh(self.network(slices))
+        size = self.sign * CHANGE_BOUND * torch.tanh(self.network(slices).to(slices.dtype))
         if self.sign < 0:
             image = slices - between(size, above)
         else:
             free = (above / self.ramp).clamp(max=1.0)
             image = slices + free * between(size, torch.full_like(size, CHANGE_BOUND))
-        return image + (image.detach().clamp(-1.0, 1.0) - image.detach())
+        return within_window(image)
 
     def _smooth(self, slices: Tensor) -> Tensor:
         weight = self.get_buffer("filter").expand(slices.shape[1], 1, 3, 3)

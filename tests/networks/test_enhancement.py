@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import hypothesis.extra.numpy as arrays
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from medcyclegan.networks import EnhancementOutput, ResnetGenerator
+from medcyclegan.networks.enhancement import between
+
+IMAGES = arrays.arrays(np.float32, (1, 2, 8, 8), elements=st.floats(-1, 1, width=32))
+MAPS = arrays.arrays(np.float32, (1, 2, 8, 8), elements=st.floats(-64, 64, width=32))
+
+
+class Asks(nn.Module):
+    """A network that asks for a change."""
+
+    def __init__(self, change: Tensor | float) -> None:
+        super().__init__()
+        self.head = nn.Identity()
+        self.change = torch.as_tensor(change)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.change.expand_as(images)
+
+
+@pytest.mark.parametrize(
+    ("asked", "sign", "wanted"),
+    [
+        (-5.0, -1, [-0.9, -0.1, 0.0, 0.0]),
+        (5.0, -1, [-0.9, -0.1, 0.1, 0.8]),
+        (5.0, 1, [-0.9, -0.1, 1.0, 1.0]),
+        (-5.0, 1, [-0.9, -0.1, 0.1, 0.8]),
+    ],
+)
+def test_dense_tissue_alone_changes_one_way_alone(
+    asked: float, sign: int, wanted: list[float]
+) -> None:
+    bands = torch.tensor([-0.9, -0.1, 0.1, 0.8]).view(1, 1, 1, 4).repeat_interleave(6, 3)
+    output = EnhancementOutput(Asks(asked), floor=0.0, ramp=0.05, sign=sign)
+    middles = output(bands.expand(1, 1, 6, 24))[0, 0, 3, 2::6]
+    assert middles.tolist() == pytest.approx(wanted, abs=1e-5)
+
+
+@given(IMAGES, MAPS, st.floats(-0.9, 0.9))
+def test_whatever_a_network_asks_for(
+    images: npt.NDArray[np.float32], maps: npt.NDArray[np.float32], floor: float
+) -> None:
+    source = torch.from_numpy(images)
+    out, into = (
+        EnhancementOutput(Asks(torch.from_numpy(maps)), floor=floor, ramp=0.05, sign=sign)(source)
+        for sign in (-1, 1)
+    )
+    assert bool((out <= source + 1e-6).all())
+    assert bool((into >= source - 1e-6).all())
+    assert float(torch.cat([out, into]).abs().max()) <= 1 + 1e-6
+    low = torch.nn.functional.max_pool2d(source, 3, 1, 1) <= floor
+    torch.testing.assert_close(out[low], source[low], rtol=0, atol=1e-4)  # the filter rounds
+    torch.testing.assert_close(into[low], source[low], rtol=0, atol=1e-4)
+
+
+def test_even_tissue_is_not_taken_below_the_floor() -> None:
+    source = torch.full((1, 1, 8, 8), 0.4)
+    output = EnhancementOutput(Asks(-64.0), floor=-0.5, ramp=0.05, sign=-1)
+    assert output(source).flatten().tolist() == pytest.approx([-0.5] * 64)
+
+
+def test_what_lies_outside_can_come_back_and_goes_no_further() -> None:
+    size, most = (
+        torch.tensor([-1.0, -1.0, 0.5, 3.0, 3.0], requires_grad=True),
+        torch.full((5,), 2.0),
+    )
+    (between(size, most) * torch.tensor([1.0, -1.0, 1.0, 1.0, -1.0])).sum().backward()
+    assert size.grad is not None
+    assert size.grad.tolist() == [0, -1, 1, 1, 0]
+
+
+def test_it_begins_near_the_identity() -> None:
+    torch.manual_seed(0)
+    network = ResnetGenerator(filters=16, blocks=1, norm="batch")
+    output = EnhancementOutput(network, floor=-0.5, ramp=0.05, sign=-1)
+    source = torch.rand(1, 1, 48, 48) * 2 - 1
+    with torch.no_grad():
+        change = (output(source) - source).abs().mean()
+    assert 1e-3 < float(change) < 5e-2
