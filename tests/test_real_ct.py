@@ -18,6 +18,8 @@ import SimpleITK
 from medcyclegan.io import read_volume
 
 SETTINGS = (
+    "model.output=residual",  # a dozen steps may want no change that contrast medium can make
+    "training.ema=0",
     "slices.size=64",
     "slices.spacing_mm=6.0",
     "model.generator={kind: resnet, filters: 4, blocks: 1, norm: batch}",

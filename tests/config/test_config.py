@@ -62,7 +62,7 @@ def test_the_contracts_example_is_shipped() -> None:
     assert (config.domains.a.name, config.domains.b.name) == ("contrast", "noncontrast")
     assert (config.window.low_hu, config.window.high_hu) == (-200, 600)
     assert (config.slices.size, config.slices.spacing_mm, config.slices.neighbors) == (256, 1.5, 1)
-    assert (config.model.output, config.model.generator.kind) == ("residual", "light")
+    assert (config.model.output, config.model.generator.kind) == ("enhancement", "light")
     assert config.model.lambda_cycle == DomainWeights(a=0.5, b=0.5)
     assert (config.model.lambda_identity, config.model.lambda_change) == (5, 1)
     assert (config.model.pasted, config.model.balanced) == (0.5, True)
