@@ -74,9 +74,9 @@ class CycleGANConfig(Section):
     """What a generator predicts: a bounded change of HU; one that contrast medium can make, where
     one domain has it and the other has not; or the whole image, as published."""
     enhanced: Literal["a", "b"] = "a"
-    """The domain with contrast medium, for `output: enhancement`. Translated to the other, no voxel
-    gains HU, none falls below 0 HU, and what lies below stays; translated to this, none loses HU,
-    and what lies below 0 HU stays."""
+    """The domain with contrast medium, for `output: enhancement`. Translated to the other, a voxel
+    gains no HU and loses no more than it and its neighbours lie above 0 HU; translated to this, it
+    loses none. What lies below 0 HU with its neighbours stays."""
     views: Annotated[tuple[ViewConfig, ...], Strict(False), Field(max_length=MOST_VIEWS)] = ()
     """Narrower windows, {low_hu: , high_hu: } each, through which all networks see slices, too:
     livers of 60 and 110 HU are far from each other in one of 300 HU, and near in one of 800."""

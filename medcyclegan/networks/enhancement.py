@@ -34,7 +34,7 @@ def between(size: Tensor, most: Tensor) -> Tensor:
 
 
 class EnhancementOutput(nn.Module):
-    """Input plus a change of one sign, where the input is above a floor, and not below the floor.
+    """Input plus a change of one sign, where the input is above a floor; what is lost ends there.
 
     Contrast medium makes nothing darker, and what is no denser than water takes up none of it: to
     take it out can turn no liver into lung and no muscle into fat. What decides is the input after
