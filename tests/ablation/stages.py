@@ -85,6 +85,15 @@ STAGES: tuple[Stage, ...] = (
         },
     ),
     Stage(
+        name="again",
+        question="How far apart do seeds lie?",
+        minutes=10,
+        seeds=(1, 2),
+        cohort=DEVELOPMENT,
+        base={"model.pasted": 0.5, "model.balanced": True, "model.lambda_identity": 5.0},
+        variants={"residual": {}, "enhancement": {"model.output": "enhancement"}},
+    ),
+    Stage(
         name="final",
         question="Which of the finalists wins in an hour?",
         minutes=60,
