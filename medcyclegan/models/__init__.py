@@ -19,10 +19,10 @@ def make_model(
     Args:
         config: the `model` section; its `kind` names the method.
         neighbors: slices in a stack.
-        window: HU that [-1, 1] stands for; networks with views must know it.
+        window: HU that [-1, 1] stands for; views and `output: enhancement` need it.
 
     Raises:
-        ValueError: a view is no part of the window, or there are views and no window.
+        ValueError: the window is needed and not given, or does not fit views or output.
     """
     module, name = MODELS[config.kind].split(":")
     method = getattr(importlib.import_module(module), name)
