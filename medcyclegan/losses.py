@@ -29,6 +29,23 @@ def adversarial_loss(scores: Tensor, *, real: bool) -> Tensor:
     return torch.mean((scores - float(real)) ** 2)
 
 
+def fooling_loss(scores: Tensor, enough: float = 1.0) -> Tensor:
+    """Return what a generator pays for the scores of its fakes: E[(D(G(x)) - 1)^2].
+
+    With `enough` below 1, E[max(e - D(G(x)), 0)^2] / e: a score above it asks for nothing more, and
+    the slope at a score of 0 stays. A perfect discriminator answers 1 / (1 + r) to what is r times
+    as frequent among fakes as in the domain; 1/3 lets be what only differs in frequency, up to
+    twice (after Wu et al. 2019, arXiv:1903.01689).
+
+    Args:
+        scores: a discriminator's answers to fakes, (B, 1, h, w).
+        enough: in (0, 1]; 1 as published.
+    """
+    if enough == 1:
+        return adversarial_loss(scores, real=True)
+    return (enough - scores).clamp(min=0.0).square().mean() / enough
+
+
 def cycle_consistency_loss(cycled: Tensor, real: Tensor, weights: Tensor | float = 1.0) -> Tensor:
     """Return E[w |F(G(x)) - x|], the L1 distance after both directions (Zhu et al. 2017, eq. 2).
 

@@ -8,6 +8,7 @@ from medcyclegan.losses import (
     adversarial_loss,
     change_loss,
     cycle_consistency_loss,
+    fooling_loss,
     identity_loss,
     level_weights,
     total,
@@ -19,6 +20,15 @@ SCORES = torch.tensor([[0.0, 1.0], [3.0, -1.0]]).view(1, 1, 2, 2)
 def test_adversarial_loss_is_least_squares() -> None:
     assert float(adversarial_loss(SCORES, real=True)) == (1 + 0 + 4 + 4) / 4
     assert float(adversarial_loss(SCORES, real=False)) == (0 + 1 + 9 + 1) / 4
+
+
+def test_a_score_that_is_enough_asks_for_nothing_and_the_worst_for_as_much() -> None:
+    assert float(fooling_loss(SCORES)) == float(adversarial_loss(SCORES, real=True))
+    slopes = []
+    for enough in (1.0, 0.25):
+        scores = torch.tensor([0.5, 0.0], requires_grad=True)
+        slopes.append(torch.autograd.grad(fooling_loss(scores, enough), scores)[0].tolist())
+    assert slopes == [[-0.5, -1.0], [0.0, -1.0]]
 
 
 @pytest.mark.parametrize("loss", [cycle_consistency_loss, identity_loss, change_loss])

@@ -75,8 +75,9 @@ class CycleGANConfig(Section):
     one domain has it and the other has not; or the whole image, as published."""
     enhanced: Literal["a", "b"] = "a"
     """The domain with contrast medium, for `output: enhancement`. Translated to the other, a voxel
-    gains no HU and loses no more than it and its neighbours lie above 0 HU; translated to this, it
-    loses none. What lies below 0 HU with its neighbours stays."""
+    gains no HU and loses no more than it and its neighbours lie above 0 HU, or above the least of
+    them at an edge; translated to this, it loses none. What lies below 0 HU with its neighbours
+    stays."""
     views: Annotated[tuple[ViewConfig, ...], Strict(False), Field(max_length=MOST_VIEWS)] = ()
     """Narrower windows, {low_hu: , high_hu: } each, through which all networks see slices, too:
     livers of 60 and 110 HU are far from each other in one of 300 HU, and near in one of 800."""
@@ -85,6 +86,12 @@ class CycleGANConfig(Section):
         BeforeValidator(_in_both_domains, json_schema_input_type=float | DomainWeights),
     ] = DomainWeights(a=10.0, b=10.0)
     """Weight of the cycle-consistency loss; a number, or one for each image domain."""
+    cycle_noise_hu: Annotated[Number, Field(ge=0, le=500)] = 0.0
+    """Standard deviation of noise on a fake before it is translated back, HU: what is to come back
+    cannot be hidden in it (Chu et al. 2017, arXiv:1712.02950); 0 as published."""
+    enough: Annotated[Number, Field(gt=0, le=1)] = 1.0
+    """The score from which on a discriminator asks nothing more of a fake, in (0, 1]; 1 as
+    published. At 1/3 it may be up to twice as frequent as in the domain."""
     lambda_identity: Weight = 5.0
     """Weight of the identity loss, absolute (not a share of lambda_cycle)."""
     pasted: Annotated[Number, AfterValidator(_share_pasted)] = 0.0

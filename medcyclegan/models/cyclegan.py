@@ -16,11 +16,13 @@ from medcyclegan.losses import (
     adversarial_loss,
     change_loss,
     cycle_consistency_loss,
+    fooling_loss,
     identity_loss,
     level_weights,
 )
 from medcyclegan.models.image_pool import ImagePool
 from medcyclegan.models.pasting import paste, random_blobs
+from medcyclegan.models.whole_batch import normal_draws
 from medcyclegan.networks import (
     DISCRIMINATORS,
     GENERATORS,
@@ -43,8 +45,8 @@ class CycleGAN(nn.Module):
         window: HU that [-1, 1] stands for; networks with views must know it.
 
     Raises:
-        ValueError: a view is no part of the window, or views or the output need a window and there
-            is none, or one that does not fit.
+        ValueError: a view is no part of the window, or views, the output or noise need a window
+            and there is none, or one that does not fit.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class CycleGAN(nn.Module):
         self.generators = nn.ModuleDict(
             {d: _with_output(_viewed(networks[d], views), d, config, window) for d in DIRECTIONS}
         )
+        self.cycle_noise = _cycle_noise(config, window)
         self.multiple = networks["a_to_b"].multiple
         judge = DISCRIMINATORS[config.discriminator.kind]
         discriminator = config.discriminator.model_dump(exclude={"kind"})
@@ -78,14 +81,14 @@ class CycleGAN(nn.Module):
         fake_b, identity_b = a_to_b(torch.cat([real.a, shown.b])).chunk(2)
         identity_a, fake_a = b_to_a(torch.cat([shown.a, real.b])).chunk(2)
         fake, identity = Pair(fake_a, fake_b), Pair(identity_a, identity_b)
-        cycled = Pair(b_to_a(fake.b), a_to_b(fake.a))
+        cycled = Pair(b_to_a(self._noisy(fake.b)), a_to_b(self._noisy(fake.a)))
         losses: Losses = {}
         for i, domain in enumerate(DOMAINS):
             scores = self.discriminators[domain](fake[i])
             cycle = cycle_consistency_loss(cycled[i], real[i], self._weights(real[i]))
             kept = identity_loss(identity[i], shown[i], identity_weights[i])
             losses |= {
-                f"adversarial_{domain}": adversarial_loss(scores, real=True),
+                f"adversarial_{domain}": fooling_loss(scores, self.config.enough),
                 f"cycle_{domain}": getattr(self.config.lambda_cycle, domain) * cycle,
                 f"identity_{domain}": self.config.lambda_identity * kept,
             }
@@ -105,6 +108,12 @@ class CycleGAN(nn.Module):
         own = Pair(blobs, blobs)
         shown = paste(real, own)
         return shown, Pair(*(self._weights(shown[i], own[i]) for i in range(2)))
+
+    def _noisy(self, images: Tensor) -> Tensor:
+        """Return images with the noise of cycles, drawn from torch's global random state."""
+        if not self.cycle_noise:
+            return images
+        return images + self.cycle_noise * normal_draws(images.shape, images.device)
 
     def _weights(self, images: Tensor, counted: Tensor | None = None) -> Tensor | float:
         """Return the weights of pixels in a mask, (B, 1, H, W), or of all; 0 elsewhere."""
@@ -152,6 +161,15 @@ def _views(config: CycleGANConfig, window: Window | None) -> list[View]:
     config.check_views(window.low_hu, window.high_hu)
     ends = [np.array([view.low_hu, view.high_hu]) for view in config.views]
     return [(float(low), float(high)) for low, high in map(window.to_unit, ends)]
+
+
+def _cycle_noise(config: CycleGANConfig, window: Window | None) -> float:
+    """Return the standard deviation of the noise in cycles on the scale of [-1, 1]."""
+    if not config.cycle_noise_hu:
+        return 0.0
+    if window is None:
+        raise ValueError("the window must be given: noise is told in HU")
+    return 2.0 * config.cycle_noise_hu / (window.high_hu - window.low_hu)
 
 
 def _with_output(

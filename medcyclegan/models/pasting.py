@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from medcyclegan.domains import Pair
-from medcyclegan.models.whole_batch import own_part
+from medcyclegan.models.whole_batch import normal_draws
 
 ACROSS = 8  # random values along each side: blobs are about an eighth as long
 
@@ -29,12 +29,9 @@ def paste(real: Pair[Tensor], own: Pair[Tensor]) -> Pair[Tensor]:
 def random_blobs(like: Tensor, share: float) -> Tensor:
     """Return masks (B, 1, H, W) of smooth random outline that cover `share` of each image.
 
-    Draws come from torch's global random state, for the batches of all processes; each takes those
-    of its own part.
+    Draws come from torch's global random state.
     """
-    processes, part = own_part()
-    shape = (processes * len(like), 1, ACROSS, ACROSS)
-    coarse = torch.randn(shape, device=like.device)[part]
+    coarse = normal_draws((len(like), 1, ACROSS, ACROSS), like.device)
     field = functional.interpolate(coarse, like.shape[-2:], mode="bicubic")
     least = field.flatten(1).quantile(1 - share, dim=1)
     return field > least.view(-1, 1, 1, 1)

@@ -5,6 +5,8 @@ Process r of n holds elements r, r + n, r + 2n, ...
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -28,3 +30,13 @@ def gather(images: Tensor) -> tuple[Tensor, slice]:
     ]
     torch.distributed.all_gather(gathered, images.contiguous())
     return torch.stack(gathered, dim=1).flatten(0, 1), own
+
+
+def normal_draws(shape: Sequence[int], device: torch.device) -> Tensor:
+    """Return normally distributed numbers (B, ...) for this process's part of a whole batch.
+
+    They are drawn from torch's global random state for all of it, so that any number of processes
+    draws the same.
+    """
+    count, own = own_part()
+    return torch.randn((count * shape[0], *shape[1:]), device=device)[own]

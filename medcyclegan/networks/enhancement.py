@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from medcyclegan.networks.output import CHANGE_BOUND, begin_near_identity, within_window
+from medcyclegan.networks.smoothing import Smoothing
 
 
 class _Between(torch.autograd.Function):
@@ -34,11 +35,13 @@ def between(size: Tensor, most: Tensor) -> Tensor:
 
 
 class EnhancementOutput(nn.Module):
-    """Input plus a change of one sign, where the input is above a floor; what is lost ends there.
+    """Input plus a change of one sign, near what is above a floor; what is lost ends there.
 
     Contrast medium makes nothing darker, and what is no denser than water takes up none of it: to
     take it out can turn no liver into lung and no muscle into fat. What decides is the input after
-    a 3 x 3 binomial filter, so that noise does not. The head begins as that of `ResidualOutput`.
+    a 3 x 3 binomial filter, so that noise does not. At an edge a pixel is part this and part that:
+    it loses down to the least of its neighbours, if that is below the floor, and if any of them is
+    above. The head begins as that of `ResidualOutput`.
 
     Args:
         network: maps (B, C, H, W) to an unbounded map of that shape; its last layer is `head`.
@@ -54,21 +57,23 @@ class EnhancementOutput(nn.Module):
         self.floor = floor
         self.ramp = ramp
         self.sign = sign
-        side = torch.tensor([1.0, 2.0, 1.0]) / 4
-        self.register_buffer("filter", (side[:, None] * side)[None, None], persistent=False)
+        self.smoothing = Smoothing()
 
     def forward(self, slices: Tensor) -> Tensor:
         """Return stacks of the other domain, (B, C, H, W) in [-1, 1], of such stacks."""
-        above = (self._smooth(slices) - self.floor).clamp(min=0.0)
+        smooth = self.smoothing(slices)
+        free = ((_greatest(smooth) - self.floor) / self.ramp).clamp(0.0, 1.0)
         size = self.sign * CHANGE_BOUND * torch.tanh(self.network(slices).to(slices.dtype))
         if self.sign < 0:
-            image = slices - between(size, above)
+            image = slices - between(size, free * (smooth - self._ground(smooth)))
         else:
-            free = (above / self.ramp).clamp(max=1.0)
             image = slices + free * between(size, torch.full_like(size, CHANGE_BOUND))
         return within_window(image)
 
-    def _smooth(self, slices: Tensor) -> Tensor:
-        weight = self.get_buffer("filter").expand(slices.shape[1], 1, 3, 3)
-        padded = functional.pad(slices, (1, 1, 1, 1), mode="replicate")
-        return functional.conv2d(padded, weight.to(slices), groups=slices.shape[1])
+    def _ground(self, smooth: Tensor) -> Tensor:
+        return (-_greatest(-smooth)).clamp(max=self.floor)
+
+
+def _greatest(images: Tensor) -> Tensor:
+    """Return the greatest of each pixel's 3 x 3 neighbours, of images (B, C, H, W)."""
+    return functional.max_pool2d(images, 3, stride=1, padding=1)

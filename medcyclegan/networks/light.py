@@ -43,7 +43,8 @@ class LightGenerator(nn.Module):
 
     16 pixels become channels of one (after Shi et al. 2016, arXiv:1609.05158), so that no pixel is
     lost and none is computed on at full width; what the blocks find is interpolated, which draws no
-    grid. Weights begin as He et al. 2015 have them.
+    grid, and joins the detail as it is and as a product, by which an edge follows what lies on both
+    of its sides. Weights begin as He et al. 2015 have them.
 
     Args:
         in_channels: slices in a stack, with all their views.
@@ -75,7 +76,8 @@ class LightGenerator(nn.Module):
             ),
         )
         self.fine = Segment(*_convolution(in_channels, DETAIL, 3, norm=norm))
-        self.joined = Segment(*_convolution(COARSE + DETAIL, DETAIL, 3, norm=norm))
+        together = COARSE + 2 * DETAIL
+        self.joined = Segment(*_convolution(together, DETAIL, 3, norm=norm))
         self.head = nn.Conv2d(DETAIL, out_channels or in_channels, 3, padding=1)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
@@ -84,8 +86,10 @@ class LightGenerator(nn.Module):
     def forward(self, slices: Tensor) -> Tensor:
         """Return an unbounded map (B, out_channels, H, W) of `slices` (B, in_channels, H, W)."""
         coarse = self.coarse(functional.pixel_unshuffle(slices, FACTOR))
-        both = torch.cat([coarse, self.fine(slices)], dim=1)
-        result: Tensor = self.head(functional.relu(self.joined(functional.relu(both))))
+        fine = self.fine(slices)
+        both = functional.relu(torch.cat([coarse, fine], dim=1))
+        joined = self.joined(torch.cat([both, coarse[:, :DETAIL] * fine], dim=1))
+        result: Tensor = self.head(functional.relu(joined))
         give_back(result)
         return result
 

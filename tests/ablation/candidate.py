@@ -18,12 +18,14 @@ from medcyclegan.domains import DOMAINS, Domain, Pair
 from medcyclegan.intensity import Window
 from medcyclegan.losses import (
     Losses,
-    adversarial_loss,
     cycle_consistency_loss,
+    fooling_loss,
     identity_loss,
 )
 from medcyclegan.models.cyclegan import CycleGAN
-from medcyclegan.models.pasting import paste, random_blobs
+from medcyclegan.models.pasting import ACROSS, paste, random_blobs
+from medcyclegan.models.whole_batch import normal_draws
+from medcyclegan.networks.enhancement import EnhancementOutput, between
 from tests.ablation.pixel_norm import replace_norms
 from tests.ablation.terms import capped, mind_distance, variation
 
@@ -38,17 +40,12 @@ class Options(NamedTuple):
         transplanted_hu: what is brighter than this in the target is kept, with what is next to it,
             wherever the rest of an identity image comes from: bone, plaque and oral contrast of b
             beside vessels of a; 0: the config's `pasted` alone decides.
-        cycle_noise_hu: noise between the two halves of a cycle, against hidden messages (Chu et al.
-            2017, arXiv:1712.02950).
         doses: least and greatest factor on the change of `b_to_a` before `a_to_b` undoes it.
+        uneven: whether each place has a factor of its own, smoothly, or each image one.
         cap_hu: the price on a voxel's change rises no further from about here on; 0: it does.
         variation: weight of the total variation of the change.
         mind: weight of the distance of MIND descriptors of source and fake.
         outward: weight of change that contrast medium cannot make: brighter in b, darker in a.
-        enough: score from which on a fake asks for no change; 1 as published. A perfect
-            discriminator answers 1 / (1 + r) to what is r times as frequent among fakes as in the
-            domain, so that 1/3 lets be what only differs in frequency, up to twice (after Wu et al.
-            2019, arXiv:1903.01689). Below 1, scores above it ask for nothing; at 1 they do.
         r1: weight of the squared gradient of discriminators' mean score on a real image, not halved
             (Mescheder et al. 2018, arXiv:1801.04406, equation 9).
         spectral: whether discriminators' convolutions have spectral norm 1 (Miyato et al. 2018,
@@ -58,21 +55,23 @@ class Options(NamedTuple):
         judged_noise_hu: greatest noise on all that discriminators see (Sonderby et al. 2017,
             arXiv:1610.04490).
         pixel_norm: whether generators have it in place of batch norm.
+        share: greatest slope at which contrast medium is taken out as a share of what lies above
+            0 HU, not as HU; 0: as HU. For `output: enhancement`, with contrast medium in domain a.
     """
 
     transplanted_hu: float = 0.0
-    cycle_noise_hu: float = 0.0
     doses: tuple[float, float] = (1.0, 1.0)
+    uneven: bool = False
     cap_hu: float = 0.0
     variation: float = 0.0
     mind: float = 0.0
     outward: float = 0.0
-    enough: float = 1.0
     r1: float = 0.0
     spectral: bool = False
     scales: int = 1
     judged_noise_hu: float = 0.0
     pixel_norm: bool = False
+    share: float = 0.0
 
 
 class Judge(nn.Module):
@@ -93,6 +92,27 @@ class Judge(nn.Module):
             scores.append(judge(images).flatten(1))
             images = functional.avg_pool2d(images, 2)
         return torch.cat(scores, dim=1)[:, None, None]
+
+
+class ShareOutput(nn.Module):
+    """Input minus a share of what it and its neighbours lie above a floor.
+
+    Args:
+        made: the output that takes out HU, whose network and floor are taken over.
+        slope: greatest slope of the share.
+    """
+
+    def __init__(self, made: nn.Module, slope: float) -> None:
+        super().__init__()
+        assert isinstance(made, EnhancementOutput)
+        self.network, self.smoothing, self.floor = made.network, made.smoothing, made.floor
+        self.slope = slope
+
+    def forward(self, slices: Tensor) -> Tensor:
+        """Return stacks of the other domain, (B, C, H, W) in [-1, 1], of such stacks."""
+        above = (self.smoothing(slices) - self.floor).clamp(min=0.0)
+        share = -self.slope * torch.tanh(self.network(slices).to(slices.dtype))
+        return slices - above * between(share, torch.ones_like(share))
 
 
 class Candidate(CycleGAN):
@@ -117,6 +137,8 @@ class Candidate(CycleGAN):
             self.bright = float(window.to_unit(np.array(options.transplanted_hu)))
         if options.pixel_norm:
             replace_norms(self.generators)
+        if options.share:
+            self.generators["a_to_b"] = ShareOutput(self.generators["a_to_b"], options.share)
         methods = [self, *(CycleGAN(config, neighbors, window) for _ in range(1, options.scales))]
         self.discriminators = nn.ModuleDict(
             {
@@ -135,22 +157,16 @@ class Candidate(CycleGAN):
         cycled = Pair(b_to_a(self._noisy(fake.b)), a_to_b(self._noisy(self._dosed(fake.a, real.b))))
         losses: Losses = {}
         for i, domain in enumerate(DOMAINS):
+            scores = self.discriminators[domain](fake[i])
             cycle = cycle_consistency_loss(cycled[i], real[i], self._weights(real[i]))
             kept = identity_loss(identity[i], shown[i], identity_weights[i])
             losses |= {
-                f"adversarial_{domain}": self._adversarial(self.discriminators[domain](fake[i])),
+                f"adversarial_{domain}": fooling_loss(scores, self.config.enough),
                 f"cycle_{domain}": getattr(self.config.lambda_cycle, domain) * cycle,
                 f"identity_{domain}": self.config.lambda_identity * kept,
                 **self._still(domain, fake[i], real[1 - i]),
             }
         return losses, fake
-
-    def _adversarial(self, scores: Tensor) -> Tensor:
-        """Return the loss of fakes' scores; `enough` does not change its slope at a score of 0."""
-        enough = self.options.enough
-        if enough == 1:
-            return adversarial_loss(scores, real=True)
-        return (enough - scores).clamp(min=0).square().mean() / enough
 
     def discriminator_losses(self, real: Pair[Tensor], fake: Pair[Tensor]) -> Losses:
         """Return the discriminators' losses, and the price on their gradients."""
@@ -193,14 +209,15 @@ class Candidate(CycleGAN):
         objects = (images > self.bright).any(1, keepdim=True).float()
         return functional.max_pool2d(objects, NEXT, 1, NEXT // 2) > 0
 
-    def _noisy(self, images: Tensor) -> Tensor:
-        noise = self.options.cycle_noise_hu / UNIT_HU
-        return images + noise * torch.randn_like(images) if noise else images
-
     def _dosed(self, fake: Tensor, real: Tensor) -> Tensor:
         low, high = self.options.doses
         if (low, high) != (1.0, 1.0):
-            draw = torch.rand(len(fake), 1, 1, 1, device=fake.device)
+            if self.options.uneven:
+                coarse = normal_draws((len(fake), 1, ACROSS, ACROSS), fake.device)
+                field = functional.interpolate(coarse, fake.shape[-2:], mode="bicubic")
+                draw = torch.special.ndtr(field)
+            else:
+                draw = torch.rand(len(fake), 1, 1, 1, device=fake.device)
             fake = (real + low * (high / low) ** draw * (fake - real)).clamp(-1.0, 1.0)
         return fake
 

@@ -48,17 +48,17 @@ STAGES: tuple[Stage, ...] = (
             "doses": {"model.lambda_cycle.b": 2.0, "candidate.doses": [0.4, 2.0]},
             "price-3": {"model.lambda_change": 3.0},
             "identity-5": {"model.lambda_identity": 5.0},
-            "forgets": {"model.lambda_cycle.b": 2.0, "candidate.cycle_noise_hu": 20.0},
+            "forgets": {"model.lambda_cycle.b": 2.0, "model.cycle_noise_hu": 20.0},
             "outward": {"candidate.outward": 4.0},
             "transplanted": {"candidate.transplanted_hu": 100.0},
             "remembers": {
                 "model.lambda_cycle": {"a": 2.0, "b": 2.0},
-                "candidate.cycle_noise_hu": 20.0,
+                "model.cycle_noise_hu": 20.0,
             },
             "judges-of-34": {"model.discriminator.layers": 2},
             "judges-of-16": {"model.discriminator.layers": 1},
-            "enough-third": {"candidate.enough": 0.33},
-            "enough-fifth": {"candidate.enough": 0.2},
+            "enough-third": {"model.enough": 0.33},
+            "enough-fifth": {"model.enough": 0.2},
             "enhancement": {"model.output": "enhancement"},
             "enhancement-identity-5": {
                 "model.output": "enhancement",
@@ -85,6 +85,35 @@ STAGES: tuple[Stage, ...] = (
         },
     ),
     Stage(
+        name="rims",
+        question="What becomes of the rims of organs?",
+        minutes=10,
+        seeds=(0,),
+        cohort=DEVELOPMENT,
+        base={
+            "model.output": "enhancement",
+            "model.pasted": 0.5,
+            "model.balanced": True,
+            "model.lambda_cycle": {"a": 2.0, "b": 2.0},
+            "model.cycle_noise_hu": 20.0,
+            "model.enough": 0.33,
+        },
+        variants={
+            "light": {},
+            "resnet": {"model.generator": RESNET},
+            "uneven-4": {
+                "model.lambda_cycle": {"a": 0.5, "b": 4.0},
+                "candidate.doses": [0.3, 4.0],
+                "candidate.uneven": True,
+            },
+            "uneven-10": {
+                "model.lambda_cycle": {"a": 0.5, "b": 10.0},
+                "candidate.doses": [0.3, 4.0],
+                "candidate.uneven": True,
+            },
+        },
+    ),
+    Stage(
         name="again",
         question="How far apart do seeds lie?",
         minutes=10,
@@ -92,6 +121,35 @@ STAGES: tuple[Stage, ...] = (
         cohort=DEVELOPMENT,
         base={"model.pasted": 0.5, "model.balanced": True, "model.lambda_identity": 5.0},
         variants={"residual": {}, "enhancement": {"model.output": "enhancement"}},
+    ),
+    Stage(
+        name="joined",
+        question="What do the best of them do together?",
+        minutes=10,
+        seeds=(0,),
+        cohort=DEVELOPMENT,
+        base={
+            "model.output": "enhancement",
+            "model.pasted": 0.5,
+            "model.balanced": True,
+            "model.lambda_cycle": {"a": 2.0, "b": 2.0},
+            "model.cycle_noise_hu": 20.0,
+            "model.enough": 0.33,
+        },
+        variants={
+            "joined": {},
+            "views-two": {
+                "model.views": [{"low_hu": -100, "high_hu": 200}, {"low_hu": 100, "high_hu": 400}]
+            },
+            "identity-5": {"model.lambda_identity": 5.0},
+            "variation": {"candidate.variation": 0.5},
+            "forgets": {"model.lambda_cycle": {"a": 0.5, "b": 2.0}},
+            "doses": {
+                "model.lambda_cycle": {"a": 0.5, "b": 2.0},
+                "candidate.doses": [0.4, 2.0],
+            },
+            "share": {"candidate.share": 4.0},
+        },
     ),
     Stage(
         name="final",
@@ -106,10 +164,12 @@ STAGES: tuple[Stage, ...] = (
         },
         variants={
             "steady": {},
-            "lenient": {
+            "joined": {
+                "model.output": "enhancement",
+                "model.lambda_identity": 1.0,
                 "model.lambda_cycle": {"a": 2.0, "b": 2.0},
-                "candidate.cycle_noise_hu": 20.0,
-                "candidate.enough": 0.33,
+                "model.cycle_noise_hu": 20.0,
+                "model.enough": 0.33,
             },
         },
     ),

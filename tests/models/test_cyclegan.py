@@ -91,6 +91,28 @@ def test_rare_levels_weigh_more_in_what_is_kept_and_in_cycles() -> None:
     assert float(losses["cycle_a"]) == pytest.approx((abs(33 - 1) + abs(28.5 + 0.5)) / 2)
 
 
+def test_cycles_go_through_noise_of_so_many_hu() -> None:
+    model = CycleGAN(parse_model(TINY | {"cycle_noise_hu": 40}), window=Window(-200, 600))
+    seen: list[Tensor] = []
+    model.generators["a_to_b"] = Does(lambda x: x + 10)
+    model.generators["b_to_a"] = Does(lambda x: seen.append(x) or x)  # type: ignore[func-returns-value]
+    real = Pair(torch.zeros(4, 1, 64, 64), torch.zeros(4, 1, 64, 64))
+    model.discriminators["b"] = Does(lambda x: x)
+    _, fake = model.generator_losses(real)
+    noise = seen[-1] - fake.b
+    assert float(noise.std()) == pytest.approx(40 / 400, rel=0.05)
+    assert float(fake.b.std()) == 0.0  # judged without
+    with pytest.raises(ValueError, match="the window must be given: noise is told in HU"):
+        CycleGAN(parse_model(TINY | {"cycle_noise_hu": 40}))
+
+
+def test_a_fake_that_is_good_enough_asks_for_nothing_more() -> None:
+    published, _ = with_plain_networks().generator_losses(REAL)
+    lenient, _ = with_plain_networks(enough=0.5).generator_losses(REAL)
+    assert float(published["adversarial_b"]) == (0.25 * 11 - 1) ** 2
+    assert float(lenient["adversarial_b"]) == 0.0  # a score of 2.75
+
+
 def test_discriminators_are_asked_for_real_ones_of_their_domain() -> None:
     fake = Pair(torch.full((2, 1, 4, 4), 6.0), torch.full((2, 1, 4, 4), 11.0))
     losses = with_plain_networks().discriminator_losses(REAL, fake)

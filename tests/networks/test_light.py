@@ -26,7 +26,7 @@ def test_it_has_as_many_weights_as_by_hand() -> None:
     stem = 9 * 16 * 8 + 2 * 8
     block = (9 * 8 + 2 * 8) + (8 * 16 + 2 * 16) + (16 * 8 + 2 * 8)
     far = 8 * 16 + 2 * 16
-    ending = (9 * 8 + 2 * 8) + (9 * (16 + 8) * 8 + 2 * 8) + 9 * 8 + 1
+    ending = (9 * 8 + 2 * 8) + (9 * (16 + 2 * 8) * 8 + 2 * 8) + 9 * 8 + 1
     count = sum(parameter.numel() for parameter in network.parameters())
     assert count == stem + 2 * block + far + ending
 

@@ -22,6 +22,7 @@ from lightning_fabric.plugins.environments.lightning import find_free_network_po
 
 from medcyclegan.config import parse_config, parse_model
 from medcyclegan.errors import Interrupted, MedCycleGANError
+from medcyclegan.intensity import Window
 from medcyclegan.io import write_volume
 from medcyclegan.models import make_model
 from medcyclegan.models.artefact import load_model
@@ -40,6 +41,7 @@ CPU = EngineOptions(device="cpu")
 MODEL: dict[str, Any] = {
     "kind": "cyclegan",
     "pasted": 0.5,
+    "cycle_noise_hu": 20.0,
     "balanced": True,
     "pool_size": 3,
     "generator": {"kind": "resnet", "filters": 2, "blocks": 1},
@@ -206,7 +208,7 @@ def test_all_processes_have_the_weights_of_the_first_and_the_mean_of_all(
     def work() -> None:
         with Engine(CPU) as engine:
             torch.manual_seed(engine.rank)
-            model = make_model(parse_model(MODEL), 1)
+            model = make_model(parse_model(MODEL), 1, Window(-200, 600))
             engine.prepare(model)
             weights = [parameter.detach() for parameter in model.generators.parameters()]
             values = [
