@@ -88,7 +88,7 @@ STAGES: tuple[Stage, ...] = (
         name="rims",
         question="What becomes of the rims of organs?",
         minutes=10,
-        seeds=(0,),
+        seeds=(0, 1),
         cohort=DEVELOPMENT,
         base={
             "model.output": "enhancement",
@@ -108,6 +108,17 @@ STAGES: tuple[Stage, ...] = (
             },
             "uneven-10": {
                 "model.lambda_cycle": {"a": 0.5, "b": 10.0},
+                "candidate.doses": [0.3, 4.0],
+                "candidate.uneven": True,
+            },
+            "uneven-30": {
+                "model.lambda_cycle": {"a": 0.5, "b": 30.0},
+                "candidate.doses": [0.3, 6.0],
+                "candidate.uneven": True,
+            },
+            "uneven-10-quiet": {
+                "model.lambda_cycle": {"a": 0.5, "b": 10.0},
+                "model.cycle_noise_hu": 0.0,
                 "candidate.doses": [0.3, 4.0],
                 "candidate.uneven": True,
             },
@@ -164,12 +175,14 @@ STAGES: tuple[Stage, ...] = (
         },
         variants={
             "steady": {},
-            "joined": {
+            "uneven": {
                 "model.output": "enhancement",
                 "model.lambda_identity": 1.0,
-                "model.lambda_cycle": {"a": 2.0, "b": 2.0},
+                "model.lambda_cycle": {"a": 0.5, "b": 10.0},
                 "model.cycle_noise_hu": 20.0,
                 "model.enough": 0.33,
+                "candidate.doses": [0.3, 4.0],
+                "candidate.uneven": True,
             },
         },
     ),
