@@ -31,7 +31,15 @@ def random_blobs(like: Tensor, share: float) -> Tensor:
 
     Draws come from torch's global random state.
     """
-    coarse = normal_draws((len(like), 1, ACROSS, ACROSS), like.device)
-    field = functional.interpolate(coarse, like.shape[-2:], mode="bicubic")
+    field = random_field(like)
     least = field.flatten(1).quantile(1 - share, dim=1)
     return field > least.view(-1, 1, 1, 1)
+
+
+def random_field(like: Tensor) -> Tensor:
+    """Return smooth random fields (B, 1, H, W) for images (B, C, H, W), about N(0, 1) each.
+
+    Draws come from torch's global random state.
+    """
+    coarse = normal_draws((len(like), 1, ACROSS, ACROSS), like.device)
+    return functional.interpolate(coarse, like.shape[-2:], mode="bicubic")

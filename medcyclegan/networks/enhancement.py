@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from medcyclegan.networks.output import CHANGE_BOUND, begin_near_identity, within_window
-from medcyclegan.networks.smoothing import Smoothing
 
 
 class _Between(torch.autograd.Function):
@@ -57,11 +56,12 @@ class EnhancementOutput(nn.Module):
         self.floor = floor
         self.ramp = ramp
         self.sign = sign
-        self.smoothing = Smoothing()
+        side = torch.tensor([1.0, 2.0, 1.0]) / 4
+        self.register_buffer("filter", (side[:, None] * side)[None, None], persistent=False)
 
     def forward(self, slices: Tensor) -> Tensor:
         """Return stacks of the other domain, (B, C, H, W) in [-1, 1], of such stacks."""
-        smooth = self.smoothing(slices)
+        smooth = self._smooth(slices)
         free = ((_greatest(smooth) - self.floor) / self.ramp).clamp(0.0, 1.0)
         size = self.sign * CHANGE_BOUND * torch.tanh(self.network(slices).to(slices.dtype))
         if self.sign < 0:
@@ -70,7 +70,13 @@ class EnhancementOutput(nn.Module):
             image = slices + free * between(size, torch.full_like(size, CHANGE_BOUND))
         return within_window(image)
 
+    def _smooth(self, slices: Tensor) -> Tensor:
+        weight = self.get_buffer("filter").expand(slices.shape[1], 1, 3, 3)
+        padded = functional.pad(slices, (1, 1, 1, 1), mode="replicate")
+        return functional.conv2d(padded, weight.to(slices), groups=slices.shape[1])
+
     def _ground(self, smooth: Tensor) -> Tensor:
+        """Return how low a pixel may go: the least of its neighbours, or the floor if lower."""
         return (-_greatest(-smooth)).clamp(max=self.floor)
 
 

@@ -23,9 +23,7 @@ from medcyclegan.losses import (
     identity_loss,
 )
 from medcyclegan.models.cyclegan import CycleGAN
-from medcyclegan.models.pasting import ACROSS, paste, random_blobs
-from medcyclegan.models.whole_batch import normal_draws
-from medcyclegan.networks.enhancement import EnhancementOutput, between
+from medcyclegan.models.pasting import paste, random_blobs, random_field
 from tests.ablation.pixel_norm import replace_norms
 from tests.ablation.terms import capped, mind_distance, variation
 
@@ -55,8 +53,6 @@ class Options(NamedTuple):
         judged_noise_hu: greatest noise on all that discriminators see (Sonderby et al. 2017,
             arXiv:1610.04490).
         pixel_norm: whether generators have it in place of batch norm.
-        share: greatest slope at which contrast medium is taken out as a share of what lies above
-            0 HU, not as HU; 0: as HU. For `output: enhancement`, with contrast medium in domain a.
     """
 
     transplanted_hu: float = 0.0
@@ -71,7 +67,6 @@ class Options(NamedTuple):
     scales: int = 1
     judged_noise_hu: float = 0.0
     pixel_norm: bool = False
-    share: float = 0.0
 
 
 class Judge(nn.Module):
@@ -92,27 +87,6 @@ class Judge(nn.Module):
             scores.append(judge(images).flatten(1))
             images = functional.avg_pool2d(images, 2)
         return torch.cat(scores, dim=1)[:, None, None]
-
-
-class ShareOutput(nn.Module):
-    """Input minus a share of what it and its neighbours lie above a floor.
-
-    Args:
-        made: the output that takes out HU, whose network and floor are taken over.
-        slope: greatest slope of the share.
-    """
-
-    def __init__(self, made: nn.Module, slope: float) -> None:
-        super().__init__()
-        assert isinstance(made, EnhancementOutput)
-        self.network, self.smoothing, self.floor = made.network, made.smoothing, made.floor
-        self.slope = slope
-
-    def forward(self, slices: Tensor) -> Tensor:
-        """Return stacks of the other domain, (B, C, H, W) in [-1, 1], of such stacks."""
-        above = (self.smoothing(slices) - self.floor).clamp(min=0.0)
-        share = -self.slope * torch.tanh(self.network(slices).to(slices.dtype))
-        return slices - above * between(share, torch.ones_like(share))
 
 
 class Candidate(CycleGAN):
@@ -137,8 +111,6 @@ class Candidate(CycleGAN):
             self.bright = float(window.to_unit(np.array(options.transplanted_hu)))
         if options.pixel_norm:
             replace_norms(self.generators)
-        if options.share:
-            self.generators["a_to_b"] = ShareOutput(self.generators["a_to_b"], options.share)
         methods = [self, *(CycleGAN(config, neighbors, window) for _ in range(1, options.scales))]
         self.discriminators = nn.ModuleDict(
             {
@@ -213,9 +185,7 @@ class Candidate(CycleGAN):
         low, high = self.options.doses
         if (low, high) != (1.0, 1.0):
             if self.options.uneven:
-                coarse = normal_draws((len(fake), 1, ACROSS, ACROSS), fake.device)
-                field = functional.interpolate(coarse, fake.shape[-2:], mode="bicubic")
-                draw = torch.special.ndtr(field)
+                draw = torch.special.ndtr(random_field(fake))
             else:
                 draw = torch.rand(len(fake), 1, 1, 1, device=fake.device)
             fake = (real + low * (high / low) ** draw * (fake - real)).clamp(-1.0, 1.0)

@@ -6,6 +6,19 @@ from tests.ablation.rows import Cohort, Stage
 
 DEVELOPMENT = Cohort(seed=101)
 RESNET = {"kind": "resnet", "filters": 16, "blocks": 4, "norm": "batch"}
+JOINED = {
+    "model.output": "enhancement",
+    "model.pasted": 0.5,
+    "model.balanced": True,
+    "model.lambda_cycle": {"a": 2.0, "b": 2.0},
+    "model.cycle_noise_hu": 20.0,
+    "model.enough": 0.33,
+}
+UNEVEN = {
+    "model.lambda_cycle": {"a": 0.5, "b": 10.0},
+    "candidate.doses": [0.3, 4.0],
+    "candidate.uneven": True,
+}
 
 STAGES: tuple[Stage, ...] = (
     Stage(
@@ -85,46 +98,6 @@ STAGES: tuple[Stage, ...] = (
         },
     ),
     Stage(
-        name="rims",
-        question="What becomes of the rims of organs?",
-        minutes=10,
-        seeds=(0, 1),
-        cohort=DEVELOPMENT,
-        base={
-            "model.output": "enhancement",
-            "model.pasted": 0.5,
-            "model.balanced": True,
-            "model.lambda_cycle": {"a": 2.0, "b": 2.0},
-            "model.cycle_noise_hu": 20.0,
-            "model.enough": 0.33,
-        },
-        variants={
-            "light": {},
-            "resnet": {"model.generator": RESNET},
-            "uneven-4": {
-                "model.lambda_cycle": {"a": 0.5, "b": 4.0},
-                "candidate.doses": [0.3, 4.0],
-                "candidate.uneven": True,
-            },
-            "uneven-10": {
-                "model.lambda_cycle": {"a": 0.5, "b": 10.0},
-                "candidate.doses": [0.3, 4.0],
-                "candidate.uneven": True,
-            },
-            "uneven-30": {
-                "model.lambda_cycle": {"a": 0.5, "b": 30.0},
-                "candidate.doses": [0.3, 6.0],
-                "candidate.uneven": True,
-            },
-            "uneven-10-quiet": {
-                "model.lambda_cycle": {"a": 0.5, "b": 10.0},
-                "model.cycle_noise_hu": 0.0,
-                "candidate.doses": [0.3, 4.0],
-                "candidate.uneven": True,
-            },
-        },
-    ),
-    Stage(
         name="again",
         question="How far apart do seeds lie?",
         minutes=10,
@@ -137,16 +110,9 @@ STAGES: tuple[Stage, ...] = (
         name="joined",
         question="What do the best of them do together?",
         minutes=10,
-        seeds=(0,),
+        seeds=(0, 1),
         cohort=DEVELOPMENT,
-        base={
-            "model.output": "enhancement",
-            "model.pasted": 0.5,
-            "model.balanced": True,
-            "model.lambda_cycle": {"a": 2.0, "b": 2.0},
-            "model.cycle_noise_hu": 20.0,
-            "model.enough": 0.33,
-        },
+        base=JOINED,
         variants={
             "joined": {},
             "views-two": {
@@ -159,7 +125,15 @@ STAGES: tuple[Stage, ...] = (
                 "model.lambda_cycle": {"a": 0.5, "b": 2.0},
                 "candidate.doses": [0.4, 2.0],
             },
-            "share": {"candidate.share": 4.0},
+            "resnet": {"model.generator": RESNET},
+            "uneven-4": {**UNEVEN, "model.lambda_cycle": {"a": 0.5, "b": 4.0}},
+            "uneven-10": UNEVEN,
+            "uneven-30": {
+                **UNEVEN,
+                "model.lambda_cycle": {"a": 0.5, "b": 30.0},
+                "candidate.doses": [0.3, 6.0],
+            },
+            "uneven-10-quiet": {**UNEVEN, "model.cycle_noise_hu": 0.0},
         },
     ),
     Stage(
@@ -175,15 +149,7 @@ STAGES: tuple[Stage, ...] = (
         },
         variants={
             "steady": {},
-            "uneven": {
-                "model.output": "enhancement",
-                "model.lambda_identity": 1.0,
-                "model.lambda_cycle": {"a": 0.5, "b": 10.0},
-                "model.cycle_noise_hu": 20.0,
-                "model.enough": 0.33,
-                "candidate.doses": [0.3, 4.0],
-                "candidate.uneven": True,
-            },
+            "uneven": {"model.lambda_identity": 1.0, **JOINED, **UNEVEN},
         },
     ),
 )

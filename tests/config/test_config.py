@@ -128,10 +128,7 @@ def test_defaults_fill_what_is_left_out() -> None:
             "--set model.generator.kind: must be 'resnet' or 'unet' or 'light'",
         ),
         ("model.generator.kind=unett", "(did you mean 'unet'?)"),
-        (
-            "model.generator.kind=[1]",
-            "must be 'resnet' or 'unet' or 'light', got a list",
-        ),
+        ("model.generator.kind=[1]", "must be 'resnet' or 'unet' or 'light', got a list"),
         ("model.output=residul", "got 'residul' (did you mean 'residual'?)"),
         ("model.lambda_cycle=abc", "must be a number or {a: NUMBER, b: NUMBER}"),
         ("model.lambda_cycle={a: 1}", "model.lambda_cycle.b: is missing"),

@@ -69,6 +69,22 @@ def test_even_tissue_is_not_taken_below_the_floor() -> None:
     assert output(source).flatten().tolist() == pytest.approx([-0.5] * 64)
 
 
+def test_the_rim_of_an_organ_may_go_as_low_as_what_is_next_to_it() -> None:
+    fat, rim, organ, floor = -0.75, -0.25, 0.25, -0.5
+    row = torch.tensor([fat] * 6 + [rim] + [organ] * 6)
+    out, into = (
+        EnhancementOutput(Asks(sign * 5.0), floor=floor, ramp=0.05, sign=sign)(
+            row.expand(1, 1, 8, 13)
+        )[0, 0, 4]
+        for sign in (-1, 1)
+    )
+    assert float(out[6]) < floor - 0.05  # partial volume: fat is a part of it
+    assert float(out[9]) == pytest.approx(floor)  # within the organ, at the floor
+    assert float(into[5]) > fat  # what gains is not cut off at the organ's edge
+    for image in (out, into):
+        assert image[:4].tolist() == pytest.approx([fat] * 4)
+
+
 def test_what_lies_outside_can_come_back_and_goes_no_further() -> None:
     size, most = (
         torch.tensor([-1.0, -1.0, 0.5, 3.0, 3.0], requires_grad=True),
