@@ -21,6 +21,7 @@ LEAST_VIEW_HU = 10.0  # narrower ones are steps, through which no gradient comes
 MOST_VIEWS = 8
 FLOOR_HU = 0.0  # water: what is no denser takes up no contrast medium
 RAMP_HU = 20.0  # above it, over which a change becomes free
+MOST_DOSE = 10.0
 LEAST_PASTED = 0.05  # of an image, of either domain: less is no image of it
 
 
@@ -66,6 +67,15 @@ def _share_pasted(share: float) -> float:
     return share
 
 
+def _doses(doses: tuple[float, float]) -> tuple[float, float]:
+    low, high = doses
+    if not 1 / MOST_DOSE <= low <= 1 <= high <= MOST_DOSE:
+        raise ValueError(
+            f"must be [LOW, HIGH], {1 / MOST_DOSE:g} <= LOW <= 1 <= HIGH <= {MOST_DOSE:g}"
+        )
+    return doses
+
+
 class CycleGANConfig(Section):
     """Two generators that undo each other, each against a discriminator of its target domain."""
 
@@ -74,10 +84,10 @@ class CycleGANConfig(Section):
     """What a generator predicts: a bounded change of HU; one that contrast medium can make, where
     one domain has it and the other has not; or the whole image, as published."""
     enhanced: Literal["a", "b"] = "a"
-    """The domain with contrast medium, for `output: enhancement`. Translated to the other, a voxel
-    gains no HU and loses no more than it and its neighbours lie above 0 HU, or above the least of
-    them at an edge; translated to this, it loses none. What lies below 0 HU with its neighbours
-    stays."""
+    """The domain with contrast medium, for `output: enhancement` and `doses`. With that output,
+    translated to the other, a voxel gains no HU and loses no more than it and its neighbours lie
+    above 0 HU, or above the least of them at an edge; translated to this, it loses none. What lies
+    below 0 HU with its neighbours stays."""
     views: Annotated[tuple[ViewConfig, ...], Strict(False), Field(max_length=MOST_VIEWS)] = ()
     """Narrower windows, {low_hu: , high_hu: } each, through which all networks see slices, too:
     livers of 60 and 110 HU are far from each other in one of 300 HU, and near in one of 800."""
@@ -89,6 +99,10 @@ class CycleGANConfig(Section):
     cycle_noise_hu: Annotated[Number, Field(ge=0, le=500)] = 0.0
     """Standard deviation of noise on a fake before it is translated back, HU: what is to come back
     cannot be hidden in it (Chu et al. 2017, arXiv:1712.02950); 0 as published."""
+    doses: Annotated[tuple[Number, Number], Strict(False), AfterValidator(_doses)] = (1.0, 1.0)
+    """Least and greatest factor on the contrast medium that a fake of the `enhanced` domain has,
+    smoothly another one in each place, before the generator back has to take all of it out: how to
+    take out what is brighter than its own fakes it learns from a distance. [1, 1] as published."""
     enough: Annotated[Number, Field(gt=0, le=1)] = 1.0
     """The score from which on a discriminator asks nothing more of a fake, in (0, 1]; 1 as
     published. At 1/3 it may be up to twice as frequent as in the domain."""

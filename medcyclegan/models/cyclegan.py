@@ -21,7 +21,7 @@ from medcyclegan.losses import (
     level_weights,
 )
 from medcyclegan.models.image_pool import ImagePool
-from medcyclegan.models.pasting import paste, random_blobs
+from medcyclegan.models.pasting import paste, random_blobs, random_field
 from medcyclegan.models.whole_batch import normal_draws
 from medcyclegan.networks import (
     DISCRIMINATORS,
@@ -81,7 +81,8 @@ class CycleGAN(nn.Module):
         fake_b, identity_b = a_to_b(torch.cat([real.a, shown.b])).chunk(2)
         identity_a, fake_a = b_to_a(torch.cat([shown.a, real.b])).chunk(2)
         fake, identity = Pair(fake_a, fake_b), Pair(identity_a, identity_b)
-        cycled = Pair(b_to_a(self._noisy(fake.b)), a_to_b(self._noisy(fake.a)))
+        dosed = self._dosed(fake, real)
+        cycled = Pair(b_to_a(self._noisy(dosed.b)), a_to_b(self._noisy(dosed.a)))
         losses: Losses = {}
         for i, domain in enumerate(DOMAINS):
             scores = self.discriminators[domain](fake[i])
@@ -108,6 +109,19 @@ class CycleGAN(nn.Module):
         own = Pair(blobs, blobs)
         shown = paste(real, own)
         return shown, Pair(*(self._weights(shown[i], own[i]) for i in range(2)))
+
+    def _dosed(self, fake: Pair[Tensor], real: Pair[Tensor]) -> Pair[Tensor]:
+        """Return the fakes, with random doses of contrast medium in that which was given it.
+
+        Fields of doses are drawn from torch's global random state.
+        """
+        low, high = self.config.doses
+        if low == high:
+            return fake
+        enhanced, source = (fake.a, real.b) if self.config.enhanced == "a" else (fake.b, real.a)
+        factor = low * (high / low) ** torch.special.ndtr(random_field(source))
+        dosed = (source + factor * (enhanced - source)).clamp(-1.0, 1.0)
+        return fake._replace(**{self.config.enhanced: dosed})
 
     def _noisy(self, images: Tensor) -> Tensor:
         """Return images with the noise of cycles, drawn from torch's global random state."""

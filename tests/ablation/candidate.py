@@ -23,7 +23,7 @@ from medcyclegan.losses import (
     identity_loss,
 )
 from medcyclegan.models.cyclegan import CycleGAN
-from medcyclegan.models.pasting import paste, random_blobs, random_field
+from medcyclegan.models.pasting import paste, random_blobs
 from tests.ablation.pixel_norm import replace_norms
 from tests.ablation.terms import capped, mind_distance, variation
 
@@ -38,8 +38,6 @@ class Options(NamedTuple):
         transplanted_hu: what is brighter than this in the target is kept, with what is next to it,
             wherever the rest of an identity image comes from: bone, plaque and oral contrast of b
             beside vessels of a; 0: the config's `pasted` alone decides.
-        doses: least and greatest factor on the change of `b_to_a` before `a_to_b` undoes it.
-        uneven: whether each place has a factor of its own, smoothly, or each image one.
         cap_hu: the price on a voxel's change rises no further from about here on; 0: it does.
         variation: weight of the total variation of the change.
         mind: weight of the distance of MIND descriptors of source and fake.
@@ -56,8 +54,6 @@ class Options(NamedTuple):
     """
 
     transplanted_hu: float = 0.0
-    doses: tuple[float, float] = (1.0, 1.0)
-    uneven: bool = False
     cap_hu: float = 0.0
     variation: float = 0.0
     mind: float = 0.0
@@ -126,7 +122,8 @@ class Candidate(CycleGAN):
         fake_b, identity_b = a_to_b(torch.cat([real.a, shown.b])).chunk(2)
         identity_a, fake_a = b_to_a(torch.cat([shown.a, real.b])).chunk(2)
         fake, identity = Pair(fake_a, fake_b), Pair(identity_a, identity_b)
-        cycled = Pair(b_to_a(self._noisy(fake.b)), a_to_b(self._noisy(self._dosed(fake.a, real.b))))
+        dosed = self._dosed(fake, real)
+        cycled = Pair(b_to_a(self._noisy(dosed.b)), a_to_b(self._noisy(dosed.a)))
         losses: Losses = {}
         for i, domain in enumerate(DOMAINS):
             scores = self.discriminators[domain](fake[i])
@@ -180,16 +177,6 @@ class Candidate(CycleGAN):
         """Return where images (B, C, H, W) have something bright in or next to a pixel."""
         objects = (images > self.bright).any(1, keepdim=True).float()
         return functional.max_pool2d(objects, NEXT, 1, NEXT // 2) > 0
-
-    def _dosed(self, fake: Tensor, real: Tensor) -> Tensor:
-        low, high = self.options.doses
-        if (low, high) != (1.0, 1.0):
-            if self.options.uneven:
-                draw = torch.special.ndtr(random_field(fake))
-            else:
-                draw = torch.rand(len(fake), 1, 1, 1, device=fake.device)
-            fake = (real + low * (high / low) ** draw * (fake - real)).clamp(-1.0, 1.0)
-        return fake
 
 
 def _judge(discriminators: list[nn.Module], options: Options) -> Judge:

@@ -16,8 +16,7 @@ JOINED = {
 }
 UNEVEN = {
     "model.lambda_cycle": {"a": 0.5, "b": 10.0},
-    "candidate.doses": [0.3, 4.0],
-    "candidate.uneven": True,
+    "model.doses": [0.3, 4.0],
 }
 
 STAGES: tuple[Stage, ...] = (
@@ -32,12 +31,6 @@ STAGES: tuple[Stage, ...] = (
             "base": {},
             "resnet": {"model.generator": RESNET},
             "pasted": {"model.pasted": 0.5},
-            "cycle-doses": {"model.lambda_cycle.b": 2.0, "candidate.doses": [0.4, 2.0]},
-            "balanced-doses": {
-                "model.lambda_cycle.b": 2.0,
-                "candidate.doses": [0.4, 2.0],
-                "model.balanced": True,
-            },
             "pasted-balanced": {"model.pasted": 0.5, "model.balanced": True},
             "neighbors-3": {"slices.neighbors": 3},
             "norm-instance": {"model.generator.norm": "instance"},
@@ -58,7 +51,6 @@ STAGES: tuple[Stage, ...] = (
             "views-two": {
                 "model.views": [{"low_hu": -100, "high_hu": 200}, {"low_hu": 100, "high_hu": 400}]
             },
-            "doses": {"model.lambda_cycle.b": 2.0, "candidate.doses": [0.4, 2.0]},
             "price-3": {"model.lambda_change": 3.0},
             "identity-5": {"model.lambda_identity": 5.0},
             "forgets": {"model.lambda_cycle.b": 2.0, "model.cycle_noise_hu": 20.0},
@@ -121,17 +113,13 @@ STAGES: tuple[Stage, ...] = (
             "identity-5": {"model.lambda_identity": 5.0},
             "variation": {"candidate.variation": 0.5},
             "forgets": {"model.lambda_cycle": {"a": 0.5, "b": 2.0}},
-            "doses": {
-                "model.lambda_cycle": {"a": 0.5, "b": 2.0},
-                "candidate.doses": [0.4, 2.0],
-            },
             "resnet": {"model.generator": RESNET},
             "uneven-4": {**UNEVEN, "model.lambda_cycle": {"a": 0.5, "b": 4.0}},
             "uneven-10": UNEVEN,
             "uneven-30": {
                 **UNEVEN,
                 "model.lambda_cycle": {"a": 0.5, "b": 30.0},
-                "candidate.doses": [0.3, 6.0],
+                "model.doses": [0.3, 6.0],
             },
             "uneven-10-quiet": {**UNEVEN, "model.cycle_noise_hu": 0.0},
         },

@@ -62,8 +62,6 @@ def test_without_options_it_is_the_shipped_method(options: dict[str, Any], neigh
 @pytest.mark.parametrize(
     "options",
     [
-        {"doses": [0.4, 2.0]},
-        {"uneven": True, "doses": [0.4, 2.0]},
         {"pixel_norm": True},
         {"cap_hu": 20.0},
         {"variation": 1.0},
@@ -99,17 +97,6 @@ def test_the_price_on_slopes_does_not_depend_on_the_batch() -> None:
         real = Pair(images, images)
         prices.append(model.discriminator_losses(real, real)["r1_a"].item())
     assert prices[0] == pytest.approx(prices[1], rel=1e-4)
-
-
-def test_doses_are_one_to_an_image_or_differ_from_place_to_place() -> None:
-    real, fake = torch.zeros(3, 1, 32, 32), torch.full((3, 1, 32, 32), 0.1)
-    torch.manual_seed(0)
-    even = candidate(doses=(0.5, 2.0))._dosed(fake, real)
-    uneven = candidate(doses=(0.5, 2.0), uneven=True)._dosed(fake, real)
-    for dosed in (even, uneven):
-        assert 0.05 <= float(dosed.min()) < float(dosed.max()) <= 0.2
-    assert float(even.flatten(1).std(dim=1).max()) < 1e-6
-    assert float(uneven.flatten(1).std(dim=1).min()) > 0.01
 
 
 def test_a_pixel_is_normed_by_itself() -> None:

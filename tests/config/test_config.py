@@ -147,6 +147,7 @@ def test_defaults_fill_what_is_left_out() -> None:
         ("model.pasted=1", "model.pasted: must be 0, or 0.05 to 0.95"),
         ("model={pasted: 0.5, lambda_identity: 0}", "pasted images are for the identity loss"),
         ("model.enough=0", "model.enough: must be above 0, got 0"),
+        ("model.doses=[2, 4]", "model.doses: must be [LOW, HIGH], 0.1 <= LOW <= 1 <= HIGH <= 10"),
         ("model.cycle_noise_hu=-1", "model.cycle_noise_hu: must be at least 0, got -1"),
         ("model.enhanced=c", "model.enhanced: must be 'a' or 'b'"),
         ("model.views=wide", "--set model.views: must be a list of sections, got 'wide'"),

@@ -121,6 +121,28 @@ def test_cycles_go_through_noise_of_so_many_hu_and_nobody_judges_it() -> None:
         CycleGAN(parse_model(TINY | {"cycle_noise_hu": 40}))
 
 
+@pytest.mark.parametrize("enhanced", ["a", "b"])
+def test_doses_differ_from_place_to_place_in_the_enhanced_domain_alone(enhanced: str) -> None:
+    model = CycleGAN(parse_model(TINY | {"doses": [0.5, 2.0], "enhanced": enhanced}))
+    ways = {"a": "b_to_a", "b": "a_to_b"}
+    for name in model.generators:
+        model.generators[name] = Remembers()
+    real = Pair(torch.full((3, 1, 64, 64), 0.1), torch.full((3, 1, 64, 64), 0.3))
+    fake = Pair(real.b + 0.2, real.a + 0.2)
+    dosed = model._dosed(fake, real)
+    plain = "b" if enhanced == "a" else "a"
+    assert torch.equal(getattr(dosed, plain), getattr(fake, plain))
+    factors = (getattr(dosed, enhanced) - getattr(real, plain)) / 0.2
+    assert 0.5 <= float(factors.min()) < 0.8
+    assert 1.25 < float(factors.max()) <= 2.0
+    assert float(factors.flatten(1).std(dim=1).min()) > 0.1
+    assert float(factors.diff(dim=-1).abs().mean()) < 0.1
+    model.generators[ways[enhanced]] = Does(lambda images: images + 0.2)
+    model.generator_losses(real)
+    back = last(model.generators[ways[plain]])
+    assert float(back.flatten(1).std(dim=1).min()) > 0.02
+
+
 def test_a_fake_that_is_good_enough_asks_for_nothing_more() -> None:
     published, _ = with_plain_networks().generator_losses(REAL)
     lenient, _ = with_plain_networks(enough=0.5).generator_losses(REAL)

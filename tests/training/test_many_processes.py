@@ -42,6 +42,7 @@ MODEL: dict[str, Any] = {
     "kind": "cyclegan",
     "pasted": 0.5,
     "cycle_noise_hu": 20.0,
+    "doses": [0.5, 2.0],
     "balanced": True,
     "pool_size": 3,
     "generator": {"kind": "resnet", "filters": 2, "blocks": 1},
