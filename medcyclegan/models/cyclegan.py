@@ -82,11 +82,13 @@ class CycleGAN(nn.Module):
         identity_a, fake_a = b_to_a(torch.cat([shown.a, real.b])).chunk(2)
         fake, identity = Pair(fake_a, fake_b), Pair(identity_a, identity_b)
         dosed = self._dosed(fake, real)
-        cycled = Pair(b_to_a(self._noisy(dosed.b)), a_to_b(self._noisy(dosed.a)))
+        noisy_b, wanted_a = self._noisy(dosed.b, real.a)
+        noisy_a, wanted_b = self._noisy(dosed.a, real.b)
+        cycled, wanted = Pair(b_to_a(noisy_b), a_to_b(noisy_a)), Pair(wanted_a, wanted_b)
         losses: Losses = {}
         for i, domain in enumerate(DOMAINS):
             scores = self.discriminators[domain](fake[i])
-            cycle = cycle_consistency_loss(cycled[i], real[i], self._weights(real[i]))
+            cycle = cycle_consistency_loss(cycled[i], wanted[i], self._weights(real[i]))
             kept = identity_loss(identity[i], shown[i], identity_weights[i])
             losses |= {
                 f"adversarial_{domain}": fooling_loss(scores, self.config.enough),
@@ -123,11 +125,17 @@ class CycleGAN(nn.Module):
         dosed = (source + factor * (enhanced - source)).clamp(-1.0, 1.0)
         return fake._replace(**{self.config.enhanced: dosed})
 
-    def _noisy(self, images: Tensor) -> Tensor:
-        """Return images with the noise of cycles, drawn from torch's global random state."""
+    def _noisy(self, fake: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
+        """Return a fake with the noise of cycles, and what is to come of it: with it, too.
+
+        A translation keeps the noise of its source. If all of it had to go, it would outweigh all
+        else in the loss, and what was wrong by less than it would hardly count. It is drawn from
+        torch's global random state.
+        """
         if not self.cycle_noise:
-            return images
-        return images + self.cycle_noise * normal_draws(images.shape, images.device)
+            return fake, real
+        noise = self.cycle_noise * normal_draws(real.shape, real.device)
+        return fake + noise, (real + noise).clamp(-1.0, 1.0)
 
     def _weights(self, images: Tensor, counted: Tensor | None = None) -> Tensor | float:
         """Return the weights of pixels in a mask, (B, 1, H, W), or of all; 0 elsewhere."""

@@ -51,6 +51,8 @@ class Options(NamedTuple):
         judged_noise_hu: greatest noise on all that discriminators see (Sonderby et al. 2017,
             arXiv:1610.04490).
         pixel_norm: whether generators have it in place of batch norm.
+        detached: whether the cycle that begins in b teaches `a_to_b` alone: `b_to_a` is not paid
+            for what is easily undone.
     """
 
     transplanted_hu: float = 0.0
@@ -63,6 +65,7 @@ class Options(NamedTuple):
     scales: int = 1
     judged_noise_hu: float = 0.0
     pixel_norm: bool = False
+    detached: bool = False
 
 
 class Judge(nn.Module):
@@ -123,11 +126,15 @@ class Candidate(CycleGAN):
         identity_a, fake_a = b_to_a(torch.cat([shown.a, real.b])).chunk(2)
         fake, identity = Pair(fake_a, fake_b), Pair(identity_a, identity_b)
         dosed = self._dosed(fake, real)
-        cycled = Pair(b_to_a(self._noisy(dosed.b)), a_to_b(self._noisy(dosed.a)))
+        if self.options.detached:
+            dosed = dosed._replace(a=dosed.a.detach())
+        noisy_b, wanted_a = self._noisy(dosed.b, real.a)
+        noisy_a, wanted_b = self._noisy(dosed.a, real.b)
+        cycled, wanted = Pair(b_to_a(noisy_b), a_to_b(noisy_a)), Pair(wanted_a, wanted_b)
         losses: Losses = {}
         for i, domain in enumerate(DOMAINS):
             scores = self.discriminators[domain](fake[i])
-            cycle = cycle_consistency_loss(cycled[i], real[i], self._weights(real[i]))
+            cycle = cycle_consistency_loss(cycled[i], wanted[i], self._weights(real[i]))
             kept = identity_loss(identity[i], shown[i], identity_weights[i])
             losses |= {
                 f"adversarial_{domain}": fooling_loss(scores, self.config.enough),

@@ -122,6 +122,14 @@ STAGES: tuple[Stage, ...] = (
                 "model.doses": [0.3, 6.0],
             },
             "uneven-10-quiet": {**UNEVEN, "model.cycle_noise_hu": 0.0},
+            "uneven-10-detached": {**UNEVEN, "candidate.detached": True},
+            "uneven-1": {**UNEVEN, "model.lambda_cycle": {"a": 0.5, "b": 1.0}},
+            "uneven-1-detached": {
+                **UNEVEN,
+                "model.lambda_cycle": {"a": 0.5, "b": 1.0},
+                "candidate.detached": True,
+            },
+            "all-detached": {"candidate.detached": True, "model.enough": 1.0, **UNEVEN},
         },
     ),
     Stage(

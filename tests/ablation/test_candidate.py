@@ -88,6 +88,18 @@ def test_every_option_trains_and_makes_a_difference(options: dict[str, Any]) -> 
     assert sums[0] != pytest.approx(sums[1], rel=1e-6)
 
 
+@pytest.mark.parametrize("detached", [False, True])
+def test_the_cycle_of_b_teaches_both_generators_or_only_the_way_back(detached: bool) -> None:
+    model = candidate(detached=detached)
+    losses, _ = model.generator_losses(stacks())
+    losses["cycle_b"].backward()
+    taught = {
+        name: any(weight.grad is not None for weight in network.parameters())
+        for name, network in model.generators.items()
+    }
+    assert taught == {"a_to_b": True, "b_to_a": not detached}
+
+
 def test_the_price_on_slopes_does_not_depend_on_the_batch() -> None:
     one = stacks().a[:1]
     prices = []

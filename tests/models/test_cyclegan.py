@@ -111,11 +111,13 @@ def test_cycles_go_through_noise_of_so_many_hu_and_nobody_judges_it() -> None:
     for networks in (model.generators, model.discriminators):
         for name in networks:
             networks[name] = Remembers()
-    real = Pair(torch.zeros(4, 1, 64, 64), torch.ones(4, 1, 64, 64))
-    _, fake = model.generator_losses(real)
+    real = Pair(torch.zeros(4, 1, 64, 64), torch.full((4, 1, 64, 64), 0.5))
+    losses, fake = model.generator_losses(real)
     for cycle, whole in (("a_to_b", fake.a), ("b_to_a", fake.b)):
         noise = last(model.generators[cycle]) - whole
         assert float(noise.std()) == pytest.approx(40 / 400, rel=0.05)
+    assert float(losses["cycle_a"]) < 1e-5  # what changes nothing loses no noise
+    assert float(losses["cycle_b"]) < 1e-5
     assert torch.equal(last(model.discriminators["a"]), fake.a)
     with pytest.raises(ValueError, match="the window must be given: noise is told in HU"):
         CycleGAN(parse_model(TINY | {"cycle_noise_hu": 40}))
