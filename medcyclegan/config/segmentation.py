@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, Strict, field_validator, model_validator
 
 from medcyclegan.config.messages import validated
 from medcyclegan.config.section import Number, Section, WholeNumber, section_of_kind
@@ -22,6 +22,7 @@ AtLeastOne = Annotated[WholeNumber, Field(ge=1)]
 AtLeastTwo = Annotated[WholeNumber, Field(ge=2)]
 Seed = Annotated[WholeNumber, Field(ge=0, lt=2**32)]
 OrganName = Annotated[str, Field(pattern=r"^[a-z0-9_]+$", max_length=64)]
+EnhancedPhase = Literal["arterial", "venous", "delayed"]
 ArmName = Literal[
     "nothing",
     "standard",
@@ -51,6 +52,10 @@ class PhantomData(Section):
     """Test patients with contrast medium."""
     test_out: AtLeastTwo = 12
     """Test patients without."""
+    phases: Annotated[tuple[EnhancedPhase, ...], Strict(False)] = ()
+    """Phases of the scans with contrast medium, given to patients in turn; none named: all three,
+    most of them venous. With fewer, segmentation networks see fewer doses, and less of the other
+    domain."""
     size: Annotated[WholeNumber, Field(ge=16, le=512)] = 128
     """Rows and columns of a slice."""
     slices: Annotated[WholeNumber, Field(ge=2, le=512)] = 32

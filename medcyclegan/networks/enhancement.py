@@ -10,6 +10,8 @@ from torch.nn import functional
 
 from medcyclegan.networks.output import CHANGE_BOUND, begin_near_identity, within_window
 
+DENSE = 2.0  # times the ramp above the floor: how dense soft tissue is without contrast medium
+
 
 class _Between(torch.autograd.Function):
     @staticmethod
@@ -67,13 +69,25 @@ class EnhancementOutput(nn.Module):
         if self.sign < 0:
             image = slices - between(size, free * (smooth - self._ground(smooth)))
         else:
-            image = slices + free * between(size, torch.full_like(size, CHANGE_BOUND))
+            most = torch.full_like(size, CHANGE_BOUND)
+            image = slices + free * self._share(slices, smooth) * between(size, most)
         return within_window(image)
 
     def _smooth(self, slices: Tensor) -> Tensor:
         weight = self.get_buffer("filter").expand(slices.shape[1], 1, 3, 3)
         padded = functional.pad(slices, (1, 1, 1, 1), mode="replicate")
         return functional.conv2d(padded, weight.to(slices), groups=slices.shape[1])
+
+    def _share(self, slices: Tensor, smooth: Tensor) -> Tensor:
+        """Return the share of a pixel that is dense tissue, 1 where no fat or gas is near.
+
+        At an edge a pixel is part this and part that, and takes up contrast medium in that part.
+        """
+        least, most = -_greatest(-smooth), _greatest(smooth)
+        most = most.clamp(self.floor + self.ramp, self.floor + DENSE * self.ramp)
+        share = ((slices - least) / (most - least).clamp(min=self.ramp)).clamp(0.0, 1.0)
+        edge = ((self.floor - least) / self.ramp).clamp(0.0, 1.0)
+        return 1.0 - edge * (1.0 - share)
 
     def _ground(self, smooth: Tensor) -> Tensor:
         """Return how low a pixel may go: the least of its neighbours, or the floor if lower."""

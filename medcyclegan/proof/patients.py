@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -22,7 +22,14 @@ from medcyclegan.config.segmentation import (
 )
 from medcyclegan.errors import GeometryError, InputError
 from medcyclegan.io import read_volume, write_labels, write_volume
-from medcyclegan.phantom import SEGMENTED, Domain, PhantomCase, label_values, make_patients
+from medcyclegan.phantom import (
+    DIFFERING,
+    SEGMENTED,
+    Domain,
+    PhantomCase,
+    label_values,
+    make_patients,
+)
 from medcyclegan.volume import Labels, Volume
 
 SETS = ("labelled", "unpaired", "validation", "validation_out", "test_in", "test_out")
@@ -144,6 +151,9 @@ def _write_phantoms(data: PhantomData, folder: Path, workers: int) -> None:
     if folder.exists():
         shutil.rmtree(folder)
     held = data.validation
+    populations = dict(DIFFERING)
+    if data.phases:
+        populations["contrast"] = replace(DIFFERING["contrast"], phases=data.phases)
     wanted: dict[str, tuple[Domain, Role, int, int]] = {
         "labelled": ("contrast", "train", 0, data.labelled),
         "validation": ("contrast", "train", data.labelled, held),
@@ -159,6 +169,7 @@ def _write_phantoms(data: PhantomData, folder: Path, workers: int) -> None:
             first=first,
             seed=data.seed,
             role=role,
+            populations=populations,
             size=data.size,
             slices=data.slices,
             workers=workers,

@@ -51,6 +51,9 @@ class Options(NamedTuple):
         judged_noise_hu: greatest noise on all that discriminators see (Sonderby et al. 2017,
             arXiv:1610.04490).
         pixel_norm: whether generators have it in place of batch norm.
+        judged_b: weight of the adversarial loss in b.
+        price_a: factor on the price on change in fakes of a.
+        enough_a: the score that is enough in a; 0: the config's `enough`.
         detached: whether the cycle that begins in b teaches `a_to_b` alone: `b_to_a` is not paid
             for what is easily undone.
     """
@@ -65,6 +68,9 @@ class Options(NamedTuple):
     scales: int = 1
     judged_noise_hu: float = 0.0
     pixel_norm: bool = False
+    judged_b: float = 1.0
+    price_a: float = 1.0
+    enough_a: float = 0.0
     detached: bool = False
 
 
@@ -137,7 +143,7 @@ class Candidate(CycleGAN):
             cycle = cycle_consistency_loss(cycled[i], wanted[i], self._weights(real[i]))
             kept = identity_loss(identity[i], shown[i], identity_weights[i])
             losses |= {
-                f"adversarial_{domain}": fooling_loss(scores, self.config.enough),
+                f"adversarial_{domain}": self._fooling(domain, scores),
                 f"cycle_{domain}": getattr(self.config.lambda_cycle, domain) * cycle,
                 f"identity_{domain}": self.config.lambda_identity * kept,
                 **self._still(domain, fake[i], real[1 - i]),
@@ -160,8 +166,9 @@ class Candidate(CycleGAN):
         """Return the terms that hold a fake, made of a real stack of the other domain, to it."""
         options, change = self.options, fake - real
         wrong = change if domain == "b" else -change
+        price = self.config.lambda_change * (options.price_a if domain == "a" else 1.0)
         terms = {
-            "change": (self.config.lambda_change, capped(change, options.cap_hu / UNIT_HU)),
+            "change": (price, capped(change, options.cap_hu / UNIT_HU)),
             "variation": (options.variation, variation(change)),
             "outward": (options.outward, wrong.clamp(min=0).mean()),
         }
@@ -179,6 +186,11 @@ class Candidate(CycleGAN):
         own = Pair(*(blobs | self._bright(images) for images in real))
         shown = paste(real, own)
         return shown, Pair(*(self._weights(shown[i], own[i]) for i in range(2)))
+
+    def _fooling(self, domain: Domain, scores: Tensor) -> Tensor:
+        if domain == "b":
+            return self.options.judged_b * fooling_loss(scores, self.config.enough)
+        return fooling_loss(scores, self.options.enough_a or self.config.enough)
 
     def _bright(self, images: Tensor) -> Tensor:
         """Return where images (B, C, H, W) have something bright in or next to a pixel."""

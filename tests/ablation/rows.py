@@ -20,7 +20,7 @@ from tests.ablation.candidate import Candidate, Options
 
 NAME = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")  # of a stage or a variant: in paths and tables
 REFERENCES = "references"  # the stage of those who are not trained
-CODE = 4  # raised when networks or losses change: what was tried before is another recipe
+CODE = 5  # raised when networks or losses change: what was tried before is another recipe
 
 RECIPE: Mapping[str, Any] = {
     "window": {"low_hu": -200, "high_hu": 600},

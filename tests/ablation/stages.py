@@ -18,6 +18,7 @@ UNEVEN = {
     "model.lambda_cycle": {"a": 0.5, "b": 10.0},
     "model.doses": [0.3, 4.0],
 }
+TAUGHT = {**UNEVEN, "candidate.price_a": 0.0, "candidate.detached": True}
 
 STAGES: tuple[Stage, ...] = (
     Stage(
@@ -129,7 +130,27 @@ STAGES: tuple[Stage, ...] = (
                 "model.lambda_cycle": {"a": 0.5, "b": 1.0},
                 "candidate.detached": True,
             },
-            "all-detached": {"candidate.detached": True, "model.enough": 1.0, **UNEVEN},
+            "taught": {**TAUGHT, "candidate.judged_b": 0.0},
+            "taught-third": {**TAUGHT, "candidate.judged_b": 0.33},
+            "taught-doses-6": {
+                **TAUGHT,
+                "candidate.judged_b": 0.33,
+                "model.doses": [0.3, 6.0],
+            },
+            "taught-real": {
+                **TAUGHT,
+                "candidate.judged_b": 0.33,
+                "candidate.enough_a": 1.0,
+            },
+            "free": {**UNEVEN, "candidate.price_a": 0.0},
+            "free-detached": {**UNEVEN, "candidate.price_a": 0.0, "candidate.detached": True},
+            "real": {**UNEVEN, "candidate.price_a": 0.0, "candidate.enough_a": 1.0},
+            "real-detached": {
+                **UNEVEN,
+                "candidate.price_a": 0.0,
+                "candidate.enough_a": 1.0,
+                "candidate.detached": True,
+            },
         },
     ),
     Stage(

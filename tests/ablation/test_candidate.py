@@ -71,6 +71,9 @@ def test_without_options_it_is_the_shipped_method(options: dict[str, Any], neigh
         {"spectral": True},
         {"scales": 2},
         {"judged_noise_hu": 30.0},
+        {"price_a": 0.0},
+        {"judged_b": 0.5},
+        {"enough_a": 0.5},
     ],
     ids=lambda options: next(iter(options)),
 )

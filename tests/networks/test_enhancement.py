@@ -80,9 +80,20 @@ def test_the_rim_of_an_organ_may_go_as_low_as_what_is_next_to_it() -> None:
     )
     assert float(out[6]) < floor - 0.05  # partial volume: fat is a part of it
     assert float(out[9]) == pytest.approx(floor)  # within the organ, at the floor
-    assert float(into[5]) > fat  # what gains is not cut off at the organ's edge
+    assert float(into[6]) > rim
     for image in (out, into):
-        assert image[:4].tolist() == pytest.approx([fat] * 4)
+        assert image[:5].tolist() == pytest.approx([fat] * 5)
+
+
+@pytest.mark.parametrize("share", [0.5, 0.75])
+def test_a_pixel_takes_up_contrast_medium_in_the_share_that_is_organ(share: float) -> None:
+    fat, organ = -0.75, -0.42
+    row = torch.tensor([fat] * 6 + [fat + share * (organ - fat)] + [organ] * 6)
+    output = EnhancementOutput(Asks(0.1), floor=-0.5, ramp=0.05, sign=1)
+    change = (output(row.expand(1, 1, 8, 13)) - row)[0, 0, 4]
+    assert change[:6].tolist() == pytest.approx([0.0] * 6, abs=1e-6)
+    assert change[8:].tolist() == pytest.approx([float(change[-1])] * 5)
+    assert float(change[6] / change[-1]) == pytest.approx(share, abs=0.15)
 
 
 def test_what_lies_outside_can_come_back_and_goes_no_further() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,8 @@ import pytest
 from medcyclegan.config.segmentation import FilesData, LabelledFolder, PhantomData, UnpairedFolder
 from medcyclegan.errors import InputError, VolumeError
 from medcyclegan.io import read_volume, write_volume
-from medcyclegan.phantom import LABELS, make_patients
-from medcyclegan.proof.patients import SETS, Patients, open_patients, read_labelled
+from medcyclegan.phantom import DIFFERING, LABELS, make_patients
+from medcyclegan.proof.patients import SETS, Patients, Role, open_patients, read_labelled
 from medcyclegan.volume import Labels, Volume
 
 Write = Callable[[str, str, int], LabelledFolder]
@@ -57,6 +58,21 @@ def test_validation_follows_training_so_that_more_of_it_changes_no_other(tmp_pat
     third = make_patients("contrast", 1, first=2, size=32, slices=4)[0]
     held = read_labelled(patients.sets["validation"][0])[0]
     np.testing.assert_array_equal(held.array, third.image.array)
+
+
+def test_scans_with_contrast_medium_may_all_be_of_one_phase(tmp_path: Path) -> None:
+    data = SMALL.model_copy(update={"phases": ("arterial",)})
+    patients = open_patients(data, tmp_path, workers=1)
+    arterial = replace(DIFFERING["contrast"], phases=("arterial",))
+    populations = {**DIFFERING, "contrast": arterial}
+    wanted_sets: list[tuple[str, Role, int]] = [("labelled", "train", 0), ("test_in", "test", 1)]
+    for name, role, first in wanted_sets:
+        (wanted,) = make_patients(
+            "contrast", 1, first=first, role=role, populations=populations, size=32, slices=4
+        )
+        assert wanted.phase == "arterial"
+        image = read_labelled(patients.sets[name][first])[0]
+        np.testing.assert_array_equal(image.array, wanted.image.array)
 
 
 def test_a_half_written_cohort_is_made_anew(tmp_path: Path) -> None:
