@@ -61,6 +61,12 @@ def _in_both_domains(value: Any) -> Any:
     return value
 
 
+WeightOfEach = Annotated[
+    DomainWeights,
+    BeforeValidator(_in_both_domains, json_schema_input_type=float | DomainWeights),
+]
+
+
 def _share_pasted(share: float) -> float:
     if share and not LEAST_PASTED <= share <= 1 - LEAST_PASTED:
         raise ValueError(f"must be 0, or {LEAST_PASTED:g} to {1 - LEAST_PASTED:g}")
@@ -91,10 +97,7 @@ class CycleGANConfig(Section):
     views: Annotated[tuple[ViewConfig, ...], Strict(False), Field(max_length=MOST_VIEWS)] = ()
     """Narrower windows, {low_hu: , high_hu: } each, through which all networks see slices, too:
     livers of 60 and 110 HU are far from each other in one of 300 HU, and near in one of 800."""
-    lambda_cycle: Annotated[
-        DomainWeights,
-        BeforeValidator(_in_both_domains, json_schema_input_type=float | DomainWeights),
-    ] = DomainWeights(a=10.0, b=10.0)
+    lambda_cycle: WeightOfEach = DomainWeights(a=10.0, b=10.0)
     """Weight of the cycle-consistency loss; a number, or one for each image domain."""
     cycle_noise_hu: Annotated[Number, Field(ge=0, le=500)] = 0.0
     """Standard deviation of noise on a fake before it is translated back, HU: what is to come back
@@ -116,9 +119,10 @@ class CycleGANConfig(Section):
     """Whether each level of HU, 1/32 of the window, counts alike in the cycle-consistency and
     identity losses, rare ones up to 20 times their number: bone, stones, oral contrast medium; not
     in the paper."""
-    lambda_change: Weight = 0.0
-    """Price on change, absolute; not in the paper, where it is 0. It holds still what need not
-    change: tissue without contrast medium, differences between the two sets of patients."""
+    lambda_change: WeightOfEach = DomainWeights(a=0.0, b=0.0)
+    """Price on change, absolute; a number, or one for fakes of each image domain. Not in the paper,
+    where it is 0. It holds still what need not change: tissue without contrast medium, differences
+    between the two sets of patients."""
     pool_size: Annotated[WholeNumber, Field(ge=0)] = 50
     """Past translated slices kept for each discriminator; 0 shows it the newest alone."""
     generator: GeneratorConfig = ResnetConfig()

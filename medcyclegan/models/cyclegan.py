@@ -95,9 +95,9 @@ class CycleGAN(nn.Module):
                 f"cycle_{domain}": getattr(self.config.lambda_cycle, domain) * cycle,
                 f"identity_{domain}": self.config.lambda_identity * kept,
             }
-            if self.config.lambda_change:
+            if price := getattr(self.config.lambda_change, domain):
                 change = change_loss(fake[i], real[1 - i])  # a fake is made from the other domain
-                losses[f"change_{domain}"] = self.config.lambda_change * change
+                losses[f"change_{domain}"] = price * change
         return losses, fake
 
     def _identity_images(self, real: Pair[Tensor]) -> tuple[Pair[Tensor], Pair[Tensor | float]]:

@@ -42,7 +42,7 @@ class EnhancementOutput(nn.Module):
     take it out can turn no liver into lung and no muscle into fat. What decides is the input after
     a 3 x 3 binomial filter, so that noise does not. At an edge a pixel is part this and part that:
     it loses down to the least of its neighbours, if that is below the floor, and if any of them is
-    above. The head begins as that of `ResidualOutput`.
+    above, and gains in the share of it that is dense. The head begins as that of `ResidualOutput`.
 
     Args:
         network: maps (B, C, H, W) to an unbounded map of that shape; its last layer is `head`.

@@ -51,11 +51,6 @@ class Options(NamedTuple):
         judged_noise_hu: greatest noise on all that discriminators see (Sonderby et al. 2017,
             arXiv:1610.04490).
         pixel_norm: whether generators have it in place of batch norm.
-        judged_b: weight of the adversarial loss in b.
-        price_a: factor on the price on change in fakes of a.
-        enough_a: the score that is enough in a; 0: the config's `enough`.
-        detached: whether the cycle that begins in b teaches `a_to_b` alone: `b_to_a` is not paid
-            for what is easily undone.
     """
 
     transplanted_hu: float = 0.0
@@ -68,10 +63,6 @@ class Options(NamedTuple):
     scales: int = 1
     judged_noise_hu: float = 0.0
     pixel_norm: bool = False
-    judged_b: float = 1.0
-    price_a: float = 1.0
-    enough_a: float = 0.0
-    detached: bool = False
 
 
 class Judge(nn.Module):
@@ -132,8 +123,6 @@ class Candidate(CycleGAN):
         identity_a, fake_a = b_to_a(torch.cat([shown.a, real.b])).chunk(2)
         fake, identity = Pair(fake_a, fake_b), Pair(identity_a, identity_b)
         dosed = self._dosed(fake, real)
-        if self.options.detached:
-            dosed = dosed._replace(a=dosed.a.detach())
         noisy_b, wanted_a = self._noisy(dosed.b, real.a)
         noisy_a, wanted_b = self._noisy(dosed.a, real.b)
         cycled, wanted = Pair(b_to_a(noisy_b), a_to_b(noisy_a)), Pair(wanted_a, wanted_b)
@@ -143,7 +132,7 @@ class Candidate(CycleGAN):
             cycle = cycle_consistency_loss(cycled[i], wanted[i], self._weights(real[i]))
             kept = identity_loss(identity[i], shown[i], identity_weights[i])
             losses |= {
-                f"adversarial_{domain}": self._fooling(domain, scores),
+                f"adversarial_{domain}": fooling_loss(scores, self.config.enough),
                 f"cycle_{domain}": getattr(self.config.lambda_cycle, domain) * cycle,
                 f"identity_{domain}": self.config.lambda_identity * kept,
                 **self._still(domain, fake[i], real[1 - i]),
@@ -166,9 +155,11 @@ class Candidate(CycleGAN):
         """Return the terms that hold a fake, made of a real stack of the other domain, to it."""
         options, change = self.options, fake - real
         wrong = change if domain == "b" else -change
-        price = self.config.lambda_change * (options.price_a if domain == "a" else 1.0)
         terms = {
-            "change": (price, capped(change, options.cap_hu / UNIT_HU)),
+            "change": (
+                getattr(self.config.lambda_change, domain),
+                capped(change, options.cap_hu / UNIT_HU),
+            ),
             "variation": (options.variation, variation(change)),
             "outward": (options.outward, wrong.clamp(min=0).mean()),
         }
@@ -186,11 +177,6 @@ class Candidate(CycleGAN):
         own = Pair(*(blobs | self._bright(images) for images in real))
         shown = paste(real, own)
         return shown, Pair(*(self._weights(shown[i], own[i]) for i in range(2)))
-
-    def _fooling(self, domain: Domain, scores: Tensor) -> Tensor:
-        if domain == "b":
-            return self.options.judged_b * fooling_loss(scores, self.config.enough)
-        return fooling_loss(scores, self.options.enough_a or self.config.enough)
 
     def _bright(self, images: Tensor) -> Tensor:
         """Return where images (B, C, H, W) have something bright in or next to a pixel."""

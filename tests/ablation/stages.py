@@ -18,7 +18,7 @@ UNEVEN = {
     "model.lambda_cycle": {"a": 0.5, "b": 10.0},
     "model.doses": [0.3, 4.0],
 }
-TAUGHT = {**UNEVEN, "candidate.price_a": 0.0, "candidate.detached": True}
+FREE = {**UNEVEN, "model.lambda_change": {"a": 0.0, "b": 1.0}}
 
 STAGES: tuple[Stage, ...] = (
     Stage(
@@ -123,34 +123,8 @@ STAGES: tuple[Stage, ...] = (
                 "model.doses": [0.3, 6.0],
             },
             "uneven-10-quiet": {**UNEVEN, "model.cycle_noise_hu": 0.0},
-            "uneven-10-detached": {**UNEVEN, "candidate.detached": True},
             "uneven-1": {**UNEVEN, "model.lambda_cycle": {"a": 0.5, "b": 1.0}},
-            "uneven-1-detached": {
-                **UNEVEN,
-                "model.lambda_cycle": {"a": 0.5, "b": 1.0},
-                "candidate.detached": True,
-            },
-            "taught": {**TAUGHT, "candidate.judged_b": 0.0},
-            "taught-third": {**TAUGHT, "candidate.judged_b": 0.33},
-            "taught-doses-6": {
-                **TAUGHT,
-                "candidate.judged_b": 0.33,
-                "model.doses": [0.3, 6.0],
-            },
-            "taught-real": {
-                **TAUGHT,
-                "candidate.judged_b": 0.33,
-                "candidate.enough_a": 1.0,
-            },
-            "free": {**UNEVEN, "candidate.price_a": 0.0},
-            "free-detached": {**UNEVEN, "candidate.price_a": 0.0, "candidate.detached": True},
-            "real": {**UNEVEN, "candidate.price_a": 0.0, "candidate.enough_a": 1.0},
-            "real-detached": {
-                **UNEVEN,
-                "candidate.price_a": 0.0,
-                "candidate.enough_a": 1.0,
-                "candidate.detached": True,
-            },
+            "free": FREE,
         },
     ),
     Stage(
@@ -166,7 +140,7 @@ STAGES: tuple[Stage, ...] = (
         },
         variants={
             "steady": {},
-            "uneven": {"model.lambda_identity": 1.0, **JOINED, **UNEVEN},
+            "free": {"model.lambda_identity": 1.0, **JOINED, **FREE},
         },
     ),
 )

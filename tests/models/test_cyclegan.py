@@ -70,6 +70,9 @@ def test_a_price_on_change_is_paid_by_what_was_changed() -> None:
         "change_a": 0.5 * abs(3 * 2 - 2),  # b_to_a(real.b) against real.b
         "change_b": 0.5 * abs(1 + 10 - 1),  # a_to_b(real.a) against real.a
     }
+    one, _ = with_plain_networks(lambda_change={"a": 0.0, "b": 0.5}).generator_losses(REAL)
+    assert "change_a" not in one
+    assert float(one["change_b"]) == extra["change_b"]
 
 
 @pytest.mark.parametrize("balanced", [False, True])
