@@ -37,7 +37,7 @@ EXPECTED: dict[str, Callable[[dict[str, Any]], str]] = {
     "string_too_long": lambda context: f"at most {context['max_length']} characters",
     "string_type": lambda _: "text",
     "too_long": lambda context: f"at most {context['max_length']} of them",
-    "tuple_type": lambda _: "a list of sections",
+    "tuple_type": lambda _: "a list",
     "union_tag_invalid": lambda context: context["expected_tags"].replace(", ", " or "),
 }
 

@@ -152,7 +152,7 @@ def test_defaults_fill_what_is_left_out() -> None:
         ("model.doses=[2, 4]", "model.doses: must be [LOW, HIGH], 0.1 <= LOW <= 1 <= HIGH <= 10"),
         ("model.cycle_noise_hu=-1", "model.cycle_noise_hu: must be at least 0, got -1"),
         ("model.enhanced=c", "model.enhanced: must be 'a' or 'b'"),
-        ("model.views=wide", "--set model.views: must be a list of sections, got 'wide'"),
+        ("model.views=wide", "--set model.views: must be a list, got 'wide'"),
         ("model.views=[{low_hu: -200, high_hu: 600}]", "is no narrower part of the window"),
         ("model.views=[{low: 2}]", "model.views.0.low: unknown key (did you mean 'low_hu'?)"),
         (
