@@ -92,8 +92,8 @@ class CycleGANConfig(Section):
     enhanced: Literal["a", "b"] = "a"
     """The domain with contrast medium, for `output: enhancement` and `doses`. With that output,
     translated to the other, a voxel gains no HU and loses no more than it and its neighbours lie
-    above 0 HU, or above the least of them at an edge; translated to this, it loses none. What lies
-    below 0 HU with its neighbours stays."""
+    above 0 HU, or above the least of them at an edge; translated to this, it loses none, and at an
+    edge gains in the share of it that is organ. What lies below 0 HU with its neighbours stays."""
     views: Annotated[tuple[ViewConfig, ...], Strict(False), Field(max_length=MOST_VIEWS)] = ()
     """Narrower windows, {low_hu: , high_hu: } each, through which all networks see slices, too:
     livers of 60 and 110 HU are far from each other in one of 300 HU, and near in one of 800."""
@@ -101,7 +101,8 @@ class CycleGANConfig(Section):
     """Weight of the cycle-consistency loss; a number, or one for each image domain."""
     cycle_noise_hu: Annotated[Number, Field(ge=0, le=500)] = 0.0
     """Standard deviation of noise on a fake before it is translated back, HU: what is to come back
-    cannot be hidden in it (Chu et al. 2017, arXiv:1712.02950); 0 as published."""
+    cannot be hidden in it (Chu et al. 2017, arXiv:1712.02950). The noise has to come back, too. 0
+    as published."""
     doses: Annotated[tuple[Number, Number], Strict(False), AfterValidator(_doses)] = (1.0, 1.0)
     """Least and greatest factor on the contrast medium that a fake of the `enhanced` domain has,
     smoothly another one in each place, before the generator back has to take all of it out: how to

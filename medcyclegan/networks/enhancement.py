@@ -64,13 +64,15 @@ class EnhancementOutput(nn.Module):
     def forward(self, slices: Tensor) -> Tensor:
         """Return stacks of the other domain, (B, C, H, W) in [-1, 1], of such stacks."""
         smooth = self._smooth(slices)
-        free = ((_greatest(smooth) - self.floor) / self.ramp).clamp(0.0, 1.0)
+        least, most = -_greatest(-smooth), _greatest(smooth)
+        free = ((most - self.floor) / self.ramp).clamp(0.0, 1.0)
         size = self.sign * CHANGE_BOUND * torch.tanh(self.network(slices).to(slices.dtype))
         if self.sign < 0:
-            image = slices - between(size, free * (smooth - self._ground(smooth)))
+            lowest = least.clamp(max=self.floor)
+            image = slices - between(size, free * (smooth - lowest))
         else:
-            most = torch.full_like(size, CHANGE_BOUND)
-            image = slices + free * self._share(slices, smooth) * between(size, most)
+            bound = torch.full_like(size, CHANGE_BOUND)
+            image = slices + free * self._share(slices, least, most) * between(size, bound)
         return within_window(image)
 
     def _smooth(self, slices: Tensor) -> Tensor:
@@ -78,20 +80,20 @@ class EnhancementOutput(nn.Module):
         padded = functional.pad(slices, (1, 1, 1, 1), mode="replicate")
         return functional.conv2d(padded, weight.to(slices), groups=slices.shape[1])
 
-    def _share(self, slices: Tensor, smooth: Tensor) -> Tensor:
+    def _share(self, slices: Tensor, least: Tensor, most: Tensor) -> Tensor:
         """Return the share of a pixel that is dense tissue, 1 where no fat or gas is near.
 
         At an edge a pixel is part this and part that, and takes up contrast medium in that part.
+
+        Args:
+            slices: stacks (B, C, H, W) in [-1, 1].
+            least: of each pixel's neighbours, after the filter.
+            most: likewise.
         """
-        least, most = -_greatest(-smooth), _greatest(smooth)
-        most = most.clamp(self.floor + self.ramp, self.floor + DENSE * self.ramp)
-        share = ((slices - least) / (most - least).clamp(min=self.ramp)).clamp(0.0, 1.0)
+        dense = most.clamp(self.floor + self.ramp, self.floor + DENSE * self.ramp)
+        share = ((slices - least) / (dense - least).clamp(min=self.ramp)).clamp(0.0, 1.0)
         edge = ((self.floor - least) / self.ramp).clamp(0.0, 1.0)
         return 1.0 - edge * (1.0 - share)
-
-    def _ground(self, smooth: Tensor) -> Tensor:
-        """Return how low a pixel may go: the least of its neighbours, or the floor if lower."""
-        return (-_greatest(-smooth)).clamp(max=self.floor)
 
 
 def _greatest(images: Tensor) -> Tensor:

@@ -56,7 +56,6 @@ STAGES: tuple[Stage, ...] = (
             "identity-5": {"model.lambda_identity": 5.0},
             "forgets": {"model.lambda_cycle.b": 2.0, "model.cycle_noise_hu": 20.0},
             "outward": {"candidate.outward": 4.0},
-            "transplanted": {"candidate.transplanted_hu": 100.0},
             "remembers": {
                 "model.lambda_cycle": {"a": 2.0, "b": 2.0},
                 "model.cycle_noise_hu": 20.0,

@@ -9,12 +9,6 @@ from torch.nn import functional
 STEPS = ((0, 1), (0, -1), (1, 0), (-1, 0))  # neighbours that a descriptor compares
 
 
-def capped(change: Tensor, cap: float) -> Tensor:
-    """Return E[cap (1 - exp(-|c| / cap))]: |c| while small, at most `cap`; E[|c|] for cap 0."""
-    size = change.abs()
-    return size.mean() if cap == 0 else (cap * (1 - torch.exp(-size / cap))).mean()
-
-
 def variation(change: Tensor) -> Tensor:
     """Return the total variation: the mean size of differences of neighbouring pixels."""
     along = (change[..., 1:] - change[..., :-1]).abs().mean()
